@@ -1,0 +1,92 @@
+# Mayfly: `make run` launches a microVM, `make test` proves that it works.
+#
+#   make              build/mayfly
+#   make run          installs what is missing, builds, launches the hello unikernel
+#   make run-linuxkit launches a LinuxKit image made from Debian packages
+#   make test         unit tests, short fuzzing, native and nested guests; one last line
+#   make bench        start-up against the bare KVM floor and against peers
+#   make fuzz         fuzzing, FUZZ_SECONDS (10) for each target
+#   make check-format clang-format has nothing to change
+#   make install      PREFIX=/usr/local, DESTDIR=
+#   make deps         the Debian packages that all of this needs
+#
+# ARCH=x86|riscv and CROSS_COMPILE= choose the architecture; objects are below build/.
+
+ARCH ?= $(if $(filter riscv64%,$(shell uname -m)),riscv,x86)
+BUILD := build$(if $(filter riscv,$(ARCH)),/riscv)
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+
+VERSION := 0.1.0
+
+CPPFLAGS += -I. -D_GNU_SOURCE -DMAYFLY_VERSION='"$(VERSION)"'
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
+CFLAGS ?= -O2 -g
+BASE_CFLAGS := -std=gnu17 $(WARNINGS) -pthread -fvisibility=hidden
+HARD_CFLAGS := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+HARD_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+
+# liburing and jansson are small and linked in; libslirp, with the glib behind it, is
+# opened by devices/net_slirp.c when a user-mode network is asked for.
+LDLIBS := -l:liburing.a -l:libjansson.a -ldl
+
+SOURCES := $(sort $(wildcard vmm/*.c devices/*.c boot/*.c $(ARCH)/*.c))
+MAIN := vmm/main.c
+# What a device may reach: tests of devices link no more than this.
+DEVICE_SOURCES := $(wildcard devices/*.c) \
+	$(wildcard vmm/device.c vmm/bus.c vmm/memory.c vmm/options.c vmm/log.c vmm/io.c)
+
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+ASAN_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/asan/%.o),$(SOURCES:%.c=$(BUILD)/asan/%.o))
+ASAN_DEVICE_OBJECTS := $(DEVICE_SOURCES:%.c=$(BUILD)/asan/%.o)
+
+all: $(BUILD)/mayfly
+
+$(BUILD)/mayfly: $(OBJECTS)
+	$(CC) $(CFLAGS) $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) $(HARD_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/asan/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/asan/all.a: $(ASAN_OBJECTS)
+	rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/asan/devices.a: $(ASAN_DEVICE_OBJECTS)
+	rm -f $@ && $(AR) rcs $@ $^
+
+include guests/guests.mk
+include tests/tests.mk
+
+deps:
+	./tests/deps.sh
+
+run: deps
+	$(MAKE) $(BUILD)/mayfly $(BUILD)/guests/hello
+	$(BUILD)/mayfly run --timeline $(BUILD)/guests/hello
+
+run-linuxkit: deps
+	$(MAKE) $(BUILD)/mayfly
+	tests/guest/linuxkit-demo.sh
+
+check-format:
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+install: $(BUILD)/mayfly
+	install -D -m 755 $(BUILD)/mayfly $(DESTDIR)$(PREFIX)/bin/mayfly
+	install -D -m 644 vmm/mayfly.1 $(DESTDIR)$(PREFIX)/share/man/man1/mayfly.1
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all deps run run-linuxkit check-format install clean
+.DELETE_ON_ERROR:
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

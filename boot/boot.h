@@ -1,0 +1,122 @@
+/*
+ * From files on the host to a guest that can be entered: what the image is, what it
+ * needs, and its kernel, initrd, command line and boot information in guest memory.
+ *
+ * The order is boot_open(), boot_needs (decides what is built at all), then memory and
+ * devices exist, then boot_load(). Every file is untrusted: headers are copied before
+ * they are checked, sizes are compared so that nothing can wrap.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct memory;
+
+enum { BOOT_FILES_INITRDS = 8, BOOT_CMDLINE_MAX = 65536, BOOT_SEGMENTS = 32 };
+
+enum boot_format {
+	FORMAT_ELF,     /* ELF64, or ELF32 with a PVH note */
+	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.12, with a 64-bit entry */
+};
+
+enum boot_protocol {
+	PROTOCOL_AUTO,
+	PROTOCOL_PVH,     /* Xen's "x86/HVM direct boot ABI" */
+	PROTOCOL_LINUX64, /* Linux's Documentation/arch/x86/boot.rst, 64-bit entry */
+};
+
+/* Architectures by their ELF machine numbers (System V ABI). */
+enum boot_machine { MACHINE_X86 = 62, MACHINE_RISCV = 243 };
+
+/* What the guest is made for; anything unknown gets everything. */
+struct boot_needs {
+	bool linux_kernel; /* Linux, as opposed to a unikernel */
+	bool irqchip;      /* LAPIC and IOAPIC */
+	bool acpi;
+	bool console_input; /* reads the console, so the monitor watches stdin */
+	bool legacy;        /* RTC, i8042 */
+	uint64_t memory;    /* bytes of RAM by default: 128 MiB, or 1 GiB for Linux */
+};
+
+/* One PT_LOAD, or a bzImage's protected-mode kernel as the only one. */
+struct boot_segment {
+	uint64_t guest;
+	uint64_t size;      /* in memory */
+	uint64_t file_size; /* of it from the file; the rest is zero */
+	uint64_t offset;    /* in the file */
+	uint32_t flags;     /* PF_R, PF_W, PF_X */
+};
+
+/* An open image. Strings and fds belong to it until boot_close(). */
+struct boot_source {
+	char *name;        /* as the user gave it */
+	char *kernel_path; /* the file that holds the kernel */
+	int kernel_fd;
+	uint64_t kernel_size;
+	char *initrd_paths[BOOT_FILES_INITRDS];
+	int initrd_fds[BOOT_FILES_INITRDS];
+	uint64_t initrd_sizes[BOOT_FILES_INITRDS];
+	unsigned initrd_count;
+	char *cmdline; /* what the image itself brings (x-cmdline), or "" */
+	bool linuxkit; /* found as a LinuxKit name */
+
+	/* What boot_open() found out. */
+	enum boot_format format;
+	enum boot_protocol protocol; /* the one that will be used */
+	bool has_pvh, has_linux64;
+	uint64_t pvh_entry, elf_entry;
+	struct boot_segment segments[BOOT_SEGMENTS];
+	unsigned segment_count;
+	const char *kind; /* "Linux bzImage 6.1.0-...", "PVH unikernel": for people */
+	char kind_text[96];
+	struct boot_needs needs;
+};
+
+/*
+ * Opens IMAGE `name` (a LinuxKit name x with x-kernel beside it, a kernel, a unikernel)
+ * or, if `kernel` is not NULL, that kernel; `initrds` replace the image's own. Probes by
+ * content and checks all headers for `machine`. On failure logs one line that names the
+ * option or file and the remedy, and leaves nothing open.
+ */
+int boot_open(struct boot_source *source, const char *name, const char *kernel,
+        const char *const *initrds, unsigned initrd_count, enum boot_protocol protocol,
+        enum boot_machine machine);
+void boot_close(struct boot_source *source); /* takes a half-opened one */
+
+/* One region of the map that the guest is told. */
+struct boot_region {
+	uint64_t guest, size;
+	bool reserved; /* ACPI tables, firmware; else usable RAM */
+};
+
+/* What the machine tells the loader. */
+struct boot_machine_info {
+	const struct boot_region *regions;
+	unsigned region_count;
+	uint64_t acpi_rsdp;  /* 0: none */
+	const char *cmdline; /* final, with everything that was added */
+};
+
+/* Where the vCPU starts, and what lies where (for --dry-run and inspect). */
+struct boot_image {
+	enum boot_protocol protocol;
+	uint64_t entry;
+	uint64_t info;    /* hvm_start_info, or boot_params */
+	uint64_t cmdline; /* and its size with the NUL */
+	uint64_t cmdline_size;
+	uint64_t initrd, initrd_size; /* concatenated; 0: none */
+	uint64_t kernel_start, kernel_end;
+};
+
+/* The longest command line this image's protocol takes, without the NUL. */
+size_t boot_cmdline_max(const struct boot_source *source);
+
+/*
+ * Puts all of it into `memory`. Low guest memory is used as boot/layout.h says. Logs and
+ * returns -EINVAL for what lies, -E2BIG for what does not fit, -ENOMEM for too little
+ * RAM, each with the remedy ("--mem at least 64M").
+ */
+int boot_load(const struct boot_source *source, struct memory *memory,
+        const struct boot_machine_info *machine, struct boot_image *image);

@@ -1,0 +1,16 @@
+/* What lies where in the first MiB of an x86 guest before it runs. */
+#pragma once
+
+enum {
+	LAYOUT_GDT = 0x500,          /* x86/vcpu.c */
+	LAYOUT_PVH_INFO = 0x6000,    /* hvm_start_info, modules, memory map */
+	LAYOUT_ZERO_PAGE = 0x7000,   /* struct boot_params, 4 KiB */
+	LAYOUT_STACK = 0x8ff0,       /* initial rsp of the 64-bit entry */
+	LAYOUT_PAGE_TABLES = 0x9000, /* PML4, PDPT, then PDs: 6 pages, 4 GiB identity */
+	LAYOUT_CMDLINE = 0x20000,    /* up to BOOT_CMDLINE_MAX */
+	LAYOUT_CMDLINE_END = 0x30000,
+	LAYOUT_RAM_LOW_END = 0x9fc00, /* end of usable RAM below 1 MiB */
+	LAYOUT_ACPI = 0xe0000,        /* RSDP first; up to LAYOUT_ACPI_END */
+	LAYOUT_ACPI_END = 0x100000,
+	LAYOUT_KERNEL_MIN = 0x100000, /* images are loaded from here on */
+};

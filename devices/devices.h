@@ -1,0 +1,28 @@
+/*
+ * The devices that a guest can be given, and how each is created: NULL (logged) on
+ * failure. Where they sit (ports, addresses, interrupts) is the architecture's business.
+ */
+#pragma once
+
+#include "vmm/device.h"
+
+struct console;
+
+/* Every kind of device, NULL-terminated, for --help and the generic tests. */
+struct device_help {
+	const char *name;
+	const char *help;
+};
+extern const struct device_help device_table[];
+
+/* 16550A (National Semiconductor PC16550D); window of 8 bytes; interrupt `gsi`, edge. */
+struct device *serial_create(
+        struct device_host *host, struct console *console, unsigned gsi);
+/* The reset line of an 8042 and no keyboard: window 0 is port 0x60, 1 is port 0x64. */
+struct device *i8042_create(struct device_host *host);
+/* MC146818 clock as far as kernels need it: window of 2 bytes (ports 0x70, 0x71). */
+struct device *rtc_create(struct device_host *host);
+/* QEMU's docs/specs/pvpanic.rst: window of 1 byte. */
+struct device *pvpanic_create(struct device_host *host);
+/* Window 0 (4 bytes): exit with a status. Window 1 (1 byte): a mark for the timeline. */
+struct device *exit_create(struct device_host *host);

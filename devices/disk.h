@@ -1,0 +1,51 @@
+/*
+ * Disk back ends: what virtio-blk (and later hvt) read and write.
+ *
+ * A disk does its I/O through struct io (vmm/io.h): asynchronous on io_uring, or at once
+ * where there is none. Offsets and sizes are bytes; the caller has checked them against
+ * `size`. Formats are given by the user, never guessed from a writable file's content.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct loop;
+struct disk;
+
+enum disk_operation { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO };
+
+/* Owned by the caller until `done` was called. */
+struct disk_request {
+	enum disk_operation operation;
+	uint64_t offset;
+	uint64_t size;
+	const struct iovec *iov; /* for read and write; together `size` bytes */
+	unsigned iov_count;
+	/* 0 or -Exxx; short transfers are continued by the disk. Lock held. */
+	void (*done)(struct disk_request *request, int result);
+};
+
+struct disk_info {
+	uint64_t size; /* bytes */
+	bool readonly;
+	bool discard; /* discard and write-zeroes work */
+};
+
+/*
+ * Opens `path` and takes an OFD lock on it (shared if read-only), so that a disk which
+ * another VM writes is refused. Logs "--disk: ..." and returns NULL on failure.
+ */
+struct disk *disk_open(const char *path, bool readonly);
+void disk_close(struct disk *disk); /* drains; takes NULL */
+const struct disk_info *disk_info(const struct disk *disk);
+
+/* Completions run on `loop`'s thread under `lock`, or inside disk_submit(). Called once. */
+int disk_start(struct disk *disk, struct loop *loop, pthread_mutex_t *lock);
+void disk_submit(struct disk *disk, struct disk_request *request);
+/* Hands what was queued to the kernel: one system call for a batch. */
+void disk_flush_queue(struct disk *disk);
+/* Waits until no request is under way; completions run inside. Lock held. */
+void disk_drain(struct disk *disk);

@@ -1,0 +1,104 @@
+/*
+ * A virtio device apart from its transport (VIRTIO 1.2, 2 and 3).
+ *
+ * struct virtio holds what every device has: features, status, queues. A transport
+ * (virtio_mmio.c; PCI later) turns register accesses into calls of virtio_*() below; a
+ * device type (virtio_blk.c, ...) supplies a struct virtio_type. All calls are made with
+ * the device's lock held. Queue configuration is frozen at DRIVER_OK.
+ */
+#pragma once
+
+#include "devices/virtqueue.h"
+#include "vmm/device.h"
+#include "vmm/log.h"
+
+enum { VIRTIO_QUEUES = 4 };
+
+struct virtio;
+
+/* const, one per file. */
+struct virtio_type {
+	const char *name; /* "virtio-blk" */
+	const char *help; /* one line for --help */
+	uint16_t device_id;
+	unsigned queue_count;
+	unsigned queue_size; /* the largest that is offered */
+	size_t config_size;  /* of the device's configuration space */
+	/* DRIVER_OK was set: the queues are started, features are final. */
+	void (*activate)(struct virtio *virtio);
+	/* The guest notified queue `queue`. Work per call is bounded. */
+	void (*kick)(struct virtio *virtio, unsigned queue);
+	/* Afterwards nothing of the host touches guest memory for this device. */
+	void (*reset)(struct virtio *virtio);
+	/* The guest wrote to the configuration space (already stored there); or NULL. */
+	void (*config_written)(struct virtio *virtio, size_t offset, size_t size);
+	void (*pause)(struct virtio *virtio);
+	void (*resume)(struct virtio *virtio);
+	void (*destroy)(struct virtio *virtio);
+};
+
+/* Guest-visible; saved in snapshots. */
+struct virtio_state {
+	uint64_t driver_features;
+	uint32_t features_select, driver_select, queue_select;
+	uint32_t status;
+	uint32_t interrupt_status; /* bit 0: used buffers, bit 1: configuration */
+	uint32_t config_generation;
+	struct virtqueue_state queues[VIRTIO_QUEUES];
+};
+
+/* First member of every virtio device's own struct. */
+struct virtio {
+	const struct virtio_type *type;
+	struct device_host *host;
+	pthread_mutex_t *lock; /* of the transport's struct device */
+	/* Supplied by the transport: raises the interrupt with this status bit. */
+	void (*interrupt)(struct virtio *virtio, uint32_t status_bit);
+	void *transport;
+	uint64_t features; /* offered, VIRTIO_F_VERSION_1 included */
+	void *config;      /* config_size bytes, little-endian, inside the device */
+	struct virtio_state state;
+	struct virtqueue queues[VIRTIO_QUEUES];
+	struct log_counter broken;
+};
+
+/* Fills the common part; VERSION_1, INDIRECT_DESC and EVENT_IDX are added to `features`. */
+void virtio_init(struct virtio *virtio, const struct virtio_type *type,
+        struct device_host *host, uint64_t features, void *config);
+void virtio_destroy(struct virtio *virtio); /* takes NULL */
+
+/* Whether DRIVER_OK is set and the device neither failed nor needs a reset. */
+bool virtio_active(const struct virtio *virtio);
+bool virtio_has(const struct virtio *virtio, unsigned feature_bit);
+
+/* virtqueue_pop(); a broken ring sets DEVICE_NEEDS_RESET, is logged, and reads as 0. */
+int virtio_pop(struct virtio *virtio, unsigned queue, struct chain *chain);
+/* virtqueue_push(), then an interrupt if the guest wants one. */
+void virtio_push(
+        struct virtio *virtio, unsigned queue, uint16_t head, uint32_t written);
+/* As two steps, for several requests and one interrupt. */
+void virtio_notify(struct virtio *virtio, unsigned queue);
+void virtio_needs_reset(struct virtio *virtio, const char *why);
+/* The configuration space changed: generation and interrupt. */
+void virtio_config_changed(struct virtio *virtio);
+
+/* For transports: a write of the status register, with the state machine of 3.1. */
+void virtio_set_status(struct virtio *virtio, uint32_t status);
+void virtio_set_features(struct virtio *virtio, uint32_t select, uint32_t value);
+void virtio_kick(struct virtio *virtio, uint32_t queue);
+
+/* The devices. Each returns NULL (logged) on failure. */
+struct disk;
+struct nic;
+struct console;
+struct virtio *virtio_blk_create(
+        struct device_host *host, struct disk *disk, const char *id);
+struct virtio *virtio_net_create(struct device_host *host, struct nic *nic);
+struct virtio *virtio_rng_create(struct device_host *host);
+struct virtio *virtio_console_create(struct device_host *host, struct console *console);
+
+/* The MMIO transport (4.2), version 2: takes over `virtio`. NULL (logged) on failure,
+ * `virtio` destroyed. Its one window is VIRTIO_MMIO_SIZE bytes. */
+enum { VIRTIO_MMIO_SIZE = 0x1000 };
+struct device *virtio_mmio_create(
+        struct device_host *host, struct virtio *virtio, unsigned gsi);

@@ -1,0 +1,52 @@
+# The runners. Unit tests: every tests/unit/NAME_test.c is a program, linked (ASan, UBSan)
+# with the archive of the layer it tests: devices/ alone for those in DEVICE_TESTS.
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+DEVICE_TESTS := $(filter $(BUILD)/tests/unit/device_%,$(UNIT_TESTS))
+UNIT_COMMON := $(BUILD)/asan/tests/unit/unit.o $(BUILD)/asan/tests/unit/loop_fake.o
+
+# loop_fake.o comes first: it stands in for vmm/loop.c in every test of a device.
+$(DEVICE_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/asan/tests/unit/%.o $(UNIT_COMMON) $(BUILD)/asan/devices.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
+
+$(filter-out $(DEVICE_TESTS),$(UNIT_TESTS)): $(BUILD)/tests/unit/%: $(BUILD)/asan/tests/unit/%.o $(BUILD)/asan/tests/unit/unit.o $(BUILD)/asan/all.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
+
+unit-tests: $(UNIT_TESTS)
+
+# Fuzz targets: every tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput() and is linked by
+# clang's libFuzzer with everything but main().
+FUZZ_CC ?= clang
+FUZZ_SECONDS ?= 10
+FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/fuzz/%.o),$(SOURCES:%.c=$(BUILD)/fuzz/%.o))
+
+$(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/all.a: $(FUZZ_OBJECTS)
+	rm -f $@ && $(AR) rcs $@ $^
+$(FUZZ_TARGETS): $(BUILD)/tests/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(BUILD)/fuzz/all.a
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -pthread -o $@ $^ $(LDLIBS)
+
+fuzz-targets: $(FUZZ_TARGETS)
+fuzz: $(FUZZ_TARGETS)
+	tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+test: deps
+	$(MAKE) all guests unit-tests
+	tests/run.sh
+
+bench: $(BUILD)/mayfly $(BUILD)/guests/hello $(BUILD)/tests/bench/floor
+	tests/bench/bench.sh
+
+# The fewest KVM calls in the best order: what every start-up time is compared with.
+$(BUILD)/tests/bench/floor: tests/bench/floor.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -static -o $@ $<
+
+.PHONY: unit-tests fuzz-targets fuzz test bench

@@ -1,0 +1,86 @@
+/*
+ * All that a user can ask for: plain data, written by the command line, the --config
+ * file and the API alike. Strings point into argv or into `strings` (config_keep()).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	CONFIG_INITRDS = 8,
+	CONFIG_DISKS = 16,
+	CONFIG_NICS = 8,
+	CONFIG_PUBLISH = 16,
+};
+
+enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
+enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX };
+
+struct disk_config {
+	const char *path;
+	const char *id; /* NULL: none was given */
+	bool readonly;
+};
+
+/* A port of the host that leads to a port of the guest; addresses in host byte order. */
+struct publish_config {
+	uint32_t address; /* IPv4 to bind; 127.0.0.1 unless given */
+	uint16_t host;
+	uint16_t guest;
+	bool udp;
+};
+
+struct nic_config {
+	const char *tap; /* an existing interface's name; NULL: user-mode network */
+	const char *id;  /* NULL: none was given */
+	uint8_t mac[6];
+	bool has_mac;
+	struct publish_config publish[CONFIG_PUBLISH];
+	unsigned publish_count;
+};
+
+struct config {
+	const char *image;  /* IMAGE; NULL when --kernel is given */
+	const char *kernel; /* --kernel */
+	const char *initrds[CONFIG_INITRDS];
+	unsigned initrd_count;
+	const char *cmdline;   /* --cmdline: in place of the image's own */
+	const char *arguments; /* after --, joined by spaces; added to it */
+	enum config_boot boot; /* --boot */
+	unsigned cpus;
+	uint64_t memory; /* bytes; 0: what the image's kind gets by default */
+	struct disk_config disks[CONFIG_DISKS];
+	unsigned disk_count;
+	struct nic_config nics[CONFIG_NICS];
+	unsigned nic_count;
+	enum config_console console;
+	bool rng;
+	bool no_defaults; /* --no-default-args: the monitor adds nothing to the command line */
+	bool force;        /* --force: try what this host's KVM is known not to run */
+	bool restart;      /* --on-reboot restart */
+	uint64_t grace_ns; /* --grace */
+	bool dry_run;
+	bool timeline;
+	const char *timeline_svg; /* --timeline=FILE.svg; NULL: the terminal only */
+	bool json;
+	int log_level;
+	void *strings; /* what config_keep() allocated */
+};
+
+/* The defaults of a run without any option. */
+void config_init(struct config *config);
+void config_destroy(struct config *config);
+
+/* A copy of `size` bytes of `text` that lives as long as `config`; NULL: no memory. */
+const char *config_keep(struct config *config, const char *text, size_t size);
+
+/*
+ * Meaning, limits and conflicts, once everything was read: a message that names the
+ * option and -EINVAL. Opens nothing.
+ */
+int config_check(const struct config *config);
+
+/* Reads `path` (JSON, the same names as the options) into `config`; logs what is wrong. */
+int config_read(struct config *config, const char *path);

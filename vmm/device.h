@@ -1,0 +1,74 @@
+/*
+ * What a device is, and all that it may reach.
+ *
+ * Devices are written as single-threaded code: the bus and the loop hold the device's
+ * lock around every call. A device never sees the VM, a vCPU or KVM: struct device_host
+ * is its whole world, and tests bring one of their own.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct memory;
+struct device;
+struct device_host;
+
+/* How the guest asks for the end of its VM. */
+enum device_request {
+	REQUEST_POWEROFF, /* ACPI S5 */
+	REQUEST_RESET,    /* i8042, ACPI reset register */
+	REQUEST_PANIC,    /* pvpanic; the VM goes on until the guest stops it */
+	REQUEST_EXIT,     /* exit port; with a status */
+};
+
+struct device_host {
+	struct memory *memory;
+	struct loop *loop;
+	/* Sets an interrupt line (a GSI) of the guest. An edge is 1, then 0. */
+	void (*set_irq)(struct device_host *host, unsigned gsi, bool level);
+	/* Asks for the end of the VM; returns at once, from any thread. */
+	void (*request)(
+	        struct device_host *host, enum device_request request, unsigned status);
+	/* Records mark `mark` (0..255) of the guest in the timeline, now. */
+	void (*mark)(struct device_host *host, unsigned mark);
+};
+
+/* A kind of device: const, one per file. Members that a device lacks are NULL. */
+struct device_type {
+	const char *name; /* "serial" */
+	const char *help; /* one line for --help: what the guest sees */
+	void (*destroy)(struct device *device);
+	/*
+	 * A guest's access of 1, 2, 4 or 8 bytes at `offset` of the window that was
+	 * registered with `window`. `data` is little-endian bytes. What a device does
+	 * not know reads as all ones (the bus has preset them) and ignores writes.
+	 */
+	void (*read)(struct device *device, unsigned window, uint64_t offset,
+	        void *data, unsigned size);
+	void (*write)(struct device *device, unsigned window, uint64_t offset,
+	        const void *data, unsigned size);
+	/* Between pause and resume a device starts nothing and its state is at rest. */
+	void (*pause)(struct device *device);
+	void (*resume)(struct device *device);
+	/* Guest-visible state: one plain struct inside the device (offsetof, sizeof). */
+	size_t state_offset;
+	size_t state_size;
+	uint32_t state_version;
+};
+
+/* First member of every device's own struct. */
+struct device {
+	const struct device_type *type;
+	struct device_host *host;
+	pthread_mutex_t lock;
+};
+
+/* Fills the common part; no failure. */
+void device_init(struct device *device, const struct device_type *type,
+        struct device_host *host);
+/* Calls the type's destroy under no lock; takes NULL. */
+void device_destroy(struct device *device);
