@@ -62,7 +62,7 @@ $(BUILD)/asan/all.a: $(ASAN_OBJECTS)
 $(BUILD)/asan/devices.a: $(ASAN_DEVICE_OBJECTS)
 	rm -f $@ && $(AR) rcs $@ $^
 
-include guests/guests.mk
+-include guests/guests.mk
 include tests/tests.mk
 
 deps:
@@ -89,4 +89,4 @@ clean:
 .PHONY: all deps run run-linuxkit check-format install clean
 .DELETE_ON_ERROR:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/asan $(BUILD)/fuzz -name '*.d' 2>/dev/null)
