@@ -9,6 +9,7 @@
 static atomic_int level = LOG_WARN;
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
+static const char *const prefixes[] = {"", "warning: ", "", "debug: "};
 
 void log_set_level(enum log_level new_level)
 {
@@ -32,10 +33,7 @@ __attribute__((format(printf, 2, 0))) static void put(
 
 	if ((int)line_level > atomic_load_explicit(&level, memory_order_relaxed))
 		return;
-	size = snprintf(line, sizeof(line), "mayfly: %s%s",
-	        line_level == LOG_WARN    ? "warning: "
-	        : line_level == LOG_DEBUG ? "debug: "
-	                                  : "");
+	size = snprintf(line, sizeof(line), "mayfly: %s", prefixes[line_level]);
 	vsnprintf(line + size, sizeof(line) - size, format, arguments);
 	/* What the guest or a file supplied must not steer the terminal. */
 	for (char *c = line; *c; c++)
