@@ -5,9 +5,9 @@
  * do its wake-up fd and, once loop_start() was called, its thread exist.
  *
  * A callback runs on the loop's thread with `lock` held (a device's own mutex, or NULL).
- * When loop_unwatch() or loop_timer_destroy() returns, the callback is not running and
- * will not run again; both may be called from any thread (not holding `lock` from the
- * callback of another watch), and from the callback itself.
+ * loop_unwatch() and loop_timer_destroy() are called with `lock` held, or after
+ * loop_stop(), or from the callback itself, or where there is no lock from any thread:
+ * when they return, the callback is not running and will not run again.
  */
 #pragma once
 

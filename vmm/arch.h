@@ -1,0 +1,59 @@
+/*
+ * What an architecture supplies. Each of x86/ and riscv/ implements all of it; the core
+ * has no other place where architectures differ.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "boot/boot.h"
+
+struct kvm_run;
+struct plan;
+struct vcpu;
+struct virtio;
+struct vm;
+
+struct arch_layout {
+	const char *name; /* "x86-64" */
+	enum boot_machine machine;
+	uint64_t ram_base;
+	uint64_t hole, hole_end; /* RAM goes around it */
+	uint64_t virtio_base;    /* device n: + n * virtio_size, virtio_gsi + n */
+	uint64_t virtio_size;
+	unsigned virtio_gsi;
+	const char *console; /* "ttyS0" */
+};
+
+extern const struct arch_layout arch_layout;
+
+/* Fills plan->regions: the map that the guest will see. */
+void arch_regions(struct plan *plan);
+
+/* Whether this host's KVM can run what is planned; -ENOTSUP (logged), overridden by --force. */
+int arch_check_host(const struct plan *plan);
+
+/* After the memory slots, before the vCPUs: interrupt controller and clock, as needed. */
+int arch_vm_create(struct vm *vm);
+void arch_vm_destroy(struct vm *vm);
+/* Serial port, reset, power, ...: what belongs to the machine rather than to an option. */
+int arch_add_platform(struct vm *vm);
+/* Registers, features and everything else of a new vCPU that does not depend on the image. */
+int arch_vcpu_init(struct vcpu *vcpu);
+/* Tables for the guest: `*rsdp` or the device tree's address; 0 without any. */
+int arch_tables(struct vm *vm, uint64_t *tables);
+/* Puts vCPU 0 at the image's entry. */
+int arch_boot(struct vm *vm);
+
+/* Sets an interrupt line. Takes no device's lock. */
+void arch_set_irq(struct vm *vm, unsigned gsi, bool level);
+/* An exit that only this architecture has: false if it is not known. */
+bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run);
+
+/* Presses the power button; false if the guest does not listen to it. */
+bool arch_power_button(struct vm *vm);
+/* The registers and the code around the instruction, on stderr. */
+void arch_dump(struct vcpu *vcpu);
+/* The MMIO transport's description on a command line, if there is one. */
+int arch_virtio_argument(char *text, unsigned size, uint64_t base, unsigned gsi);

@@ -1,0 +1,44 @@
+/*
+ * What will be built, resolved from the configuration and the probed image, before
+ * anything is: memory, command line, devices and where they sit. --dry-run prints it,
+ * vm_build() follows it, and neither decides anything twice.
+ */
+#pragma once
+
+#include "boot/boot.h"
+#include "vmm/config.h"
+
+enum { PLAN_VIRTIO = CONFIG_DISKS + CONFIG_NICS + 2, PLAN_REGIONS = 8 };
+
+enum plan_kind { PLAN_DISK, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
+
+/* One virtio device and its place. */
+struct plan_virtio {
+	enum plan_kind kind;
+	unsigned index; /* into config->disks or config->nics */
+	uint64_t base, size;
+	unsigned gsi;
+};
+
+struct plan {
+	const struct config *config;
+	struct boot_source source;
+	struct boot_needs needs;
+	uint64_t memory;     /* bytes */
+	bool memory_default; /* nobody asked for that size */
+	struct boot_region regions[PLAN_REGIONS];
+	unsigned region_count;
+	struct plan_virtio virtio[PLAN_VIRTIO];
+	unsigned virtio_count;
+	char *cmdline;            /* final */
+	char *additions;          /* the part of it that the monitor added */
+	bool triple_fault_resets; /* reboot=t */
+};
+
+/* Opens and probes the image. Logs what is wrong; destroy afterwards in any case. */
+int plan_create(struct plan *plan, const struct config *config);
+void plan_destroy(struct plan *plan);
+
+/* For --dry-run: the configuration and the memory map, as text or as JSON. */
+void plan_print(const struct plan *plan);
+void plan_print_json(const struct plan *plan);
