@@ -1,0 +1,11 @@
+/* Prints its command line. */
+#include "guest.h"
+#include "mayfly.h"
+
+MAYFLY_NEEDS(MAYFLY_NEEDS_NOTHING);
+
+int main(void)
+{
+	print("cmdline: %s\n", command_line);
+	return 0;
+}

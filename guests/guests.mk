@@ -1,0 +1,101 @@
+# The guests. Included by the top Makefile; alone: make -f guests/guests.mk guests
+
+BUILD ?= build
+ARCH ?= x86
+GUEST_CC ?= gcc # not CC, which may be clang with sanitizers
+
+# Portable guests; those of guests/$(ARCH); http is apart, since its lwIP is fetched.
+GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp
+GUESTS := $(GUESTS_$(ARCH))
+
+GUEST_ARCH_CFLAGS_x86 := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
+	-mmemcpy-strategy=libcall:-1:noalign -mmemset-strategy=libcall:-1:noalign
+GUEST_RUNTIME_x86 := x86/start x86/platform x86/irq text string virtio
+
+GUEST_WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
+GUEST_CFLAGS := -std=gnu17 -O2 -ffreestanding -fno-pic -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
+	-fno-tree-loop-distribute-patterns -Iguests $(GUEST_ARCH_CFLAGS_$(ARCH))
+GUEST_LDFLAGS := -nostdlib -static -no-pie -T guests/$(ARCH)/guest.ld -Wl,-n \
+	-Wl,--gc-sections -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-s
+
+GUEST_OBJ := $(BUILD)/obj/guests
+GUEST_RUNTIME := $(GUEST_RUNTIME_$(ARCH):%=$(GUEST_OBJ)/%.o)
+GUEST_LINK = $(GUEST_CC) $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^)
+
+guests: $(GUESTS:%=$(BUILD)/guests/%)
+	@$(MAKE) --no-print-directory $(if $(GUESTS),$(BUILD)/guests/http) || \
+		echo "guests: http is not built (see above), all others are"
+.PHONY: guests
+
+# A guest's own object is guests/NAME.c, guests/$(ARCH)/NAME.c or .S.
+guest_object = $(patsubst guests/%,$(GUEST_OBJ)/%.o,$(basename \
+	$(firstword $(wildcard guests/$(1).c guests/$(ARCH)/$(1).c guests/$(ARCH)/$(1).S))))
+
+$(GUEST_OBJ)/%.o: guests/%.c
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_WARNINGS) -MMD -MP -c -o $@ $<
+
+$(GUEST_OBJ)/%.o: guests/%.S
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+
+define guest_rule
+$$(BUILD)/guests/$(1): $$(call guest_object,$(1)) $$(GUEST_RUNTIME) guests/$$(ARCH)/guest.ld
+	@mkdir -p $$(@D)
+	$$(GUEST_LINK)
+endef
+$(foreach guest,$(filter-out hello,$(GUESTS)),$(eval $(call guest_rule,$(guest))))
+
+# hello has nothing below it, not even the start code.
+$(BUILD)/guests/hello: $(call guest_object,hello) guests/$(ARCH)/guest.ld
+	@mkdir -p $(@D)
+	$(GUEST_LINK)
+
+# lwIP comes from Debian's source package, through apt (which checks its signature) but
+# without a line of the machine's own sources; everything stays below $(BUILD)/lwip.
+LWIP_MIRROR ?= http://deb.debian.org/debian
+LWIP_SUITE ?= bookworm
+LWIP_KEYRING ?= /usr/share/keyrings/debian-archive-keyring.gpg
+LWIP := $(abspath $(BUILD))/lwip
+LWIP_APT := apt-get -q -o Dir::Etc::sourcelist=$(LWIP)/sources.list \
+	-o Dir::Etc::sourceparts=/dev/null -o Dir::State::Lists=$(LWIP)/lists \
+	-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=
+
+LWIP_FILES := core/def core/inet_chksum core/init core/ip core/mem core/memp core/netif \
+	core/pbuf core/tcp core/tcp_in core/tcp_out core/timeouts core/udp \
+	core/ipv4/dhcp core/ipv4/etharp core/ipv4/icmp core/ipv4/ip4 core/ipv4/ip4_addr \
+	netif/ethernet
+LWIP_OBJECTS := $(LWIP_FILES:%=$(GUEST_OBJ)/lwip-src/%.o)
+
+$(LWIP)/.unpacked:
+	@echo "guests: fetching lwIP from $(LWIP_MIRROR)"
+	@rm -rf $(LWIP) && mkdir -p $(LWIP)/lists/partial && cd $(LWIP) && \
+	echo "deb-src [signed-by=$(LWIP_KEYRING)] $(LWIP_MIRROR) $(LWIP_SUITE) main" \
+		>sources.list && \
+	{ $(LWIP_APT) -o APT::Update::Error-Mode=any update && \
+	  $(LWIP_APT) source --download-only lwip && \
+	  dpkg-source --no-check -x lwip_*.dsc source; } >fetch.log 2>&1 && \
+	rm -rf lists && touch $@ || \
+	{ tail -n 3 $(LWIP)/fetch.log; \
+	  echo "guests: cannot fetch lwIP's source package, which http needs:" \
+	    "is there a network, and dpkg-dev? (LWIP_MIRROR=$(LWIP_MIRROR))"; \
+	  exit 1; } >&2
+
+# lwIP's own warnings are not ours.
+$(GUEST_OBJ)/lwip-src/%.o: $(LWIP)/.unpacked guests/lwip/lwipopts.h guests/lwip/arch/cc.h
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_CFLAGS) -Iguests/lwip -I$(LWIP)/source/src/include -MMD -MP \
+		-c -o $@ $(LWIP)/source/src/$*.c
+
+$(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o: GUEST_CFLAGS += -Iguests/lwip \
+	-isystem $(LWIP)/source/src/include
+$(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o: | $(LWIP)/.unpacked
+
+$(BUILD)/guests/http: $(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o $(LWIP_OBJECTS) \
+		$(GUEST_RUNTIME) guests/$(ARCH)/guest.ld
+	@mkdir -p $(@D)
+	$(GUEST_LINK)
+
+-include $(wildcard $(GUEST_OBJ)/*.d $(GUEST_OBJ)/*/*.d $(GUEST_OBJ)/*/*/*.d \
+	$(GUEST_OBJ)/*/*/*/*.d)
