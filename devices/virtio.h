@@ -24,14 +24,26 @@ struct virtio_type {
 	unsigned queue_count;
 	unsigned queue_size; /* the largest that is offered */
 	size_t config_size;  /* of the device's configuration space */
+	/*
+	 * Once, when the transport has supplied lock and interrupt: start the back end.
+	 * 0 or -Exxx (logged); or NULL.
+	 */
+	int (*attach)(struct virtio *virtio);
 	/* DRIVER_OK was set: the queues are started, features are final. */
 	void (*activate)(struct virtio *virtio);
 	/* The guest notified queue `queue`. Work per call is bounded. */
 	void (*kick)(struct virtio *virtio, unsigned queue);
-	/* Afterwards nothing of the host touches guest memory for this device. */
+	/*
+	 * Only after activate: afterwards nothing of the host touches guest memory for
+	 * this device. The queues are stopped when it returns.
+	 */
 	void (*reset)(struct virtio *virtio);
 	/* The guest wrote to the configuration space (already stored there); or NULL. */
 	void (*config_written)(struct virtio *virtio, size_t offset, size_t size);
+	/*
+	 * Ends what is under way; virtio_pop() answers 0 until resume. Afterwards every
+	 * queue is kicked, so that nothing is missed. Both may be NULL.
+	 */
 	void (*pause)(struct virtio *virtio);
 	void (*resume)(struct virtio *virtio);
 	void (*destroy)(struct virtio *virtio);
@@ -59,6 +71,9 @@ struct virtio {
 	void *config;      /* config_size bytes, little-endian, inside the device */
 	struct virtio_state state;
 	struct virtqueue queues[VIRTIO_QUEUES];
+	bool paused;
+	struct loop_timer *later; /* for virtio_kick_later(), from its first use on */
+	uint32_t later_queues;    /* bit per queue */
 	struct log_counter broken;
 };
 
@@ -78,6 +93,11 @@ void virtio_push(
         struct virtio *virtio, unsigned queue, uint16_t head, uint32_t written);
 /* As two steps, for several requests and one interrupt. */
 void virtio_notify(struct virtio *virtio, unsigned queue);
+/*
+ * Calls the type's kick for `queue` again soon, on the loop's thread: for a device that
+ * did its share of work for one call and leaves requests in the ring.
+ */
+void virtio_kick_later(struct virtio *virtio, unsigned queue);
 void virtio_needs_reset(struct virtio *virtio, const char *why);
 /* The configuration space changed: generation and interrupt. */
 void virtio_config_changed(struct virtio *virtio);
@@ -86,8 +106,15 @@ void virtio_config_changed(struct virtio *virtio);
 void virtio_set_status(struct virtio *virtio, uint32_t status);
 void virtio_set_features(struct virtio *virtio, uint32_t select, uint32_t value);
 void virtio_kick(struct virtio *virtio, uint32_t queue);
+/* The registers of the selected queue; NULL if there is none, or if it is frozen. */
+struct virtqueue_state *virtio_selected(struct virtio *virtio);
+struct virtqueue_state *virtio_selected_writable(struct virtio *virtio);
+int virtio_attach(struct virtio *virtio);
+void virtio_pause(struct virtio *virtio);
+void virtio_resume(struct virtio *virtio);
 
-/* The devices. Each returns NULL (logged) on failure. */
+/* The devices. Each takes over its back end, which is closed with it, and on failure too;
+ * then it logs and returns NULL. */
 struct disk;
 struct nic;
 struct console;

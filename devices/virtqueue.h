@@ -14,6 +14,9 @@
 #include <sys/uio.h>
 
 struct memory;
+struct vring_avail;
+struct vring_desc;
+struct vring_used;
 
 enum { VIRTQUEUE_MAX = 256 };
 
@@ -27,21 +30,25 @@ struct virtqueue_state {
 };
 
 struct virtqueue {
-	struct virtqueue_state state;
+	struct virtqueue_state
+	        *state; /* the only copy: part of the device's own state */
 	/* Valid while started; the ranges were checked once by virtqueue_start(). */
 	const struct memory *memory;
-	const volatile struct vring_desc *desc;
+	const struct vring_desc *desc; /* NULL: not started */
 	volatile struct vring_avail *avail;
 	volatile struct vring_used *used;
 	bool event_idx;
 	uint16_t signalled; /* next_used at the last interrupt: for EVENT_IDX */
 };
 
-/* One request: host pointers, translated from private copies of its descriptors. */
+/*
+ * One request: host pointers, translated from private copies of its descriptors.
+ * Segments are never empty. 4 KiB: at most one of them on a stack.
+ */
 struct chain {
 	uint16_t head;
 	unsigned out_count, in_count;    /* segments the device reads, then writes */
-	size_t out_size, in_size;        /* bytes of each; each below 4 GiB */
+	size_t out_size, in_size;        /* bytes of each; together below 4 GiB */
 	struct iovec iov[VIRTQUEUE_MAX]; /* out_count first, then in_count */
 };
 
