@@ -14,7 +14,13 @@
 
 struct memory;
 
-enum { BOOT_FILES_INITRDS = 8, BOOT_CMDLINE_MAX = 65536, BOOT_SEGMENTS = 32 };
+enum {
+	BOOT_FILES_INITRDS = 8,
+	BOOT_CMDLINE_MAX = 65536, /* with the NUL */
+	BOOT_SEGMENTS = 32,
+	BOOT_REGIONS = 64,
+	BOOT_SETUP_HEADER = 0x290 - 0x1f1, /* Linux's setup header, boot/linux.h */
+};
 
 enum boot_format {
 	FORMAT_ELF,     /* ELF64, or ELF32 with a PVH note */
@@ -40,7 +46,10 @@ struct boot_needs {
 	uint64_t memory;    /* bytes of RAM by default: 128 MiB, or 1 GiB for Linux */
 };
 
-/* One PT_LOAD, or a bzImage's protected-mode kernel as the only one. */
+/*
+ * One PT_LOAD, or a bzImage's protected-mode kernel as the only one; then `size` is what
+ * the kernel uses until it knows its memory map.
+ */
 struct boot_segment {
 	uint64_t guest;
 	uint64_t size;      /* in memory */
@@ -66,24 +75,29 @@ struct boot_source {
 	enum boot_format format;
 	enum boot_protocol protocol; /* the one that will be used */
 	bool has_pvh, has_linux64;
-	uint64_t pvh_entry, elf_entry;
-	struct boot_segment segments[BOOT_SEGMENTS];
+	uint64_t pvh_entry,
+	        elf_entry; /* elf_entry: Linux's 64-bit entry, a bzImage's too */
+	struct boot_segment segments[BOOT_SEGMENTS]; /* ascending, never overlapping */
 	unsigned segment_count;
+	uint64_t initrd_max; /* last byte that an initrd may take */
+	size_t cmdline_max;  /* without the NUL */
+	uint8_t setup_header
+	        [BOOT_SETUP_HEADER]; /* of a bzImage, as it is in the file */
 	const char *kind; /* "Linux bzImage 6.1.0-...", "PVH unikernel": for people */
 	char kind_text[96];
 	struct boot_needs needs;
 };
 
 /*
- * Opens IMAGE `name` (a LinuxKit name x with x-kernel beside it, a kernel, a unikernel)
- * or, if `kernel` is not NULL, that kernel; `initrds` replace the image's own. Probes by
+ * Opens IMAGE `name` (a kernel, a unikernel, or else a LinuxKit name x with x-kernel beside
+ * it) or, if `kernel` is not NULL, that kernel; `initrds` replace the image's own. Probes by
  * content and checks all headers for `machine`. On failure logs one line that names the
  * option or file and the remedy, and leaves nothing open.
  */
 int boot_open(struct boot_source *source, const char *name, const char *kernel,
         const char *const *initrds, unsigned initrd_count, enum boot_protocol protocol,
         enum boot_machine machine);
-void boot_close(struct boot_source *source); /* takes a half-opened one */
+void boot_close(struct boot_source *source); /* takes a half-opened or zeroed one */
 
 /* One region of the map that the guest is told. */
 struct boot_region {
@@ -94,9 +108,9 @@ struct boot_region {
 /* What the machine tells the loader. */
 struct boot_machine_info {
 	const struct boot_region *regions;
-	unsigned region_count;
-	uint64_t acpi_rsdp;  /* 0: none */
-	const char *cmdline; /* final, with everything that was added */
+	unsigned region_count; /* at most BOOT_REGIONS */
+	uint64_t acpi_rsdp;    /* 0: none */
+	const char *cmdline;   /* final, with everything that was added */
 };
 
 /* Where the vCPU starts, and what lies where (for --dry-run and inspect). */
@@ -109,6 +123,9 @@ struct boot_image {
 	uint64_t initrd, initrd_size; /* concatenated; 0: none */
 	uint64_t kernel_start, kernel_end;
 };
+
+/* "PVH", "Linux 64-bit": for people. */
+const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* The longest command line this image's protocol takes, without the NUL. */
 size_t boot_cmdline_max(const struct boot_source *source);

@@ -23,7 +23,8 @@ struct arch_layout {
 	uint64_t virtio_base;    /* device n: + n * virtio_size, virtio_gsi + n */
 	uint64_t virtio_size;
 	unsigned virtio_gsi;
-	const char *console; /* "ttyS0" */
+	const char *console;         /* "ttyS0" */
+	const char *linux_arguments; /* what shortens any Linux boot here; or "" */
 };
 
 extern const struct arch_layout arch_layout;

@@ -21,7 +21,7 @@ struct device_host;
 enum device_request {
 	REQUEST_POWEROFF, /* ACPI S5 */
 	REQUEST_RESET,    /* i8042, ACPI reset register */
-	REQUEST_PANIC,    /* pvpanic; the VM goes on until the guest stops it */
+	REQUEST_PANIC,    /* pvpanic: the guest's kernel has given up */
 	REQUEST_EXIT,     /* exit port; with a status */
 };
 

@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,6 +25,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/signals.h"
 
 enum { LOOP_FDS = 128 };
 
@@ -202,15 +202,14 @@ static void *loop_thread(void *argument)
 /* The lock is held. */
 static int start_thread(struct loop *loop)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int error;
 
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->wake_fd < 0)
 		return log_error(-errno, "loop: no event fd: %s", strerror(errno));
 	/* Signals are for the main thread, whose KVM_RUN they interrupt. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	signals_block(&old);
 	error = pthread_create(&loop->thread, NULL, loop_thread, loop);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error) {

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct kvm_run;
@@ -32,9 +33,8 @@ void vcpu_destroy(struct vcpu *vcpu); /* takes a half-made or zeroed one */
 /* Runs until the VM stops. */
 void vcpu_run(struct vcpu *vcpu);
 int vcpu_start(struct vcpu *vcpu); /* vcpu_run() on a thread of its own */
+/* Once the VM is stopping. */
 void vcpu_join(struct vcpu *vcpu);
 
 /* Makes KVM_RUN return soon, from any thread. */
 void vcpu_kick(struct vcpu *vcpu);
-/* What vcpu_kick() and the process's signals need: an empty handler for SIGUSR1. */
-int vcpu_prepare_signals(void);

@@ -59,6 +59,7 @@ struct vm {
 
 	pthread_mutex_t lock; /* of `result` */
 	struct vm_result result;
+	int signal;           /* that pressed the power button; vCPU 0's thread only */
 	atomic_bool stopping; /* vCPUs leave their loops */
 };
 
@@ -68,6 +69,9 @@ void vm_destroy(struct vm *vm);
 
 /* Runs the VM to its end. */
 struct vm_result vm_run(struct vm *vm);
+
+/* vCPU 0 came out of KVM_RUN for a signal. */
+void vm_interrupted(struct vm *vm);
 
 /* Ends the VM, from any thread; only the first call decides the result. */
 void vm_end(struct vm *vm, enum vm_end end, unsigned status);

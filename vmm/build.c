@@ -1,0 +1,261 @@
+/* The one place where the parts meet: a VM, built in the order of its life. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/console.h"
+#include "devices/disk.h"
+#include "devices/nic.h"
+#include "devices/virtio.h"
+#include "vmm/arch.h"
+#include "vmm/log.h"
+#include "vmm/loop.h"
+#include "vmm/vm.h"
+
+static struct vm *vm_of(struct device_host *host)
+{
+	return (struct vm *)((char *)host - offsetof(struct vm, host));
+}
+
+static void host_set_irq(struct device_host *host, unsigned gsi, bool level)
+{
+	arch_set_irq(vm_of(host), gsi, level);
+}
+
+static void host_request(
+        struct device_host *host, enum device_request request, unsigned status)
+{
+	static const enum vm_end ends[] = {
+	        [REQUEST_POWEROFF] = END_POWEROFF,
+	        [REQUEST_RESET] = END_RESET,
+	        [REQUEST_PANIC] = END_PANIC,
+	        [REQUEST_EXIT] = END_EXIT,
+	};
+
+	vm_end(vm_of(host), ends[request], status);
+}
+
+static void host_mark(struct device_host *host, unsigned mark)
+{
+	timeline_guest(vm_of(host)->timeline, mark);
+}
+
+static void quit(void *context)
+{
+	vm_end(context, END_QUIT, 0);
+}
+
+static int log_no_permission(void)
+{
+	struct stat status;
+	const struct group *group = NULL;
+
+	if (!stat("/dev/kvm", &status) && status.st_mode & S_IWGRP)
+		group = getgrgid(status.st_gid);
+	if (!group || !group->gr_gid)
+		return log_error(-EACCES,
+		        "kvm: no permission on '/dev/kvm', and no group has it: as "
+		        "root, "
+		        "chgrp kvm /dev/kvm; chmod 660 /dev/kvm; usermod -aG kvm USER");
+	return log_error(-EACCES,
+	        "kvm: no permission on '/dev/kvm': join its group '%s' (usermod -aG %s "
+	        "USER), then log in again",
+	        group->gr_name, group->gr_name);
+}
+
+static int open_kvm(struct vm *vm)
+{
+	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm_fd < 0 && errno == EACCES)
+		return log_no_permission();
+	if (vm->kvm_fd < 0)
+		return log_error(-errno,
+		        "kvm: cannot open '/dev/kvm': %s; enable virtualization in the "
+		        "firmware and load the module kvm_intel or kvm_amd",
+		        strerror(errno));
+	if (ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return log_error(-ENOTSUP, "kvm: '/dev/kvm' has another API version");
+	do
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0UL);
+	while (vm->fd < 0 && errno == EINTR);
+	if (vm->fd < 0)
+		return log_error(
+		        -errno, "kvm: cannot create a VM: %s", strerror(errno));
+	return 0;
+}
+
+/* KVM api.rst, KVM_SET_USER_MEMORY_REGION. Set before there is an interrupt controller:
+ * afterwards each waits for a grace period. */
+static int add_memory(struct vm *vm)
+{
+	const struct plan *plan = vm->plan;
+	int error = memory_create(&vm->memory, plan->memory, arch_layout.ram_base,
+	        arch_layout.hole, arch_layout.hole_end);
+
+	for (unsigned i = 0; !error && i < vm->memory.count; i++) {
+		const struct memory_range *range = &vm->memory.ranges[i];
+		struct kvm_userspace_memory_region region = {
+		        .slot = i,
+		        .guest_phys_addr = range->guest,
+		        .memory_size = range->size,
+		        .userspace_addr = (uintptr_t)range->host,
+		};
+
+		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+			error = log_error(-errno,
+			        "--mem: KVM cannot take %llu MiB of memory: %s",
+			        (unsigned long long)(range->size >> 20),
+			        strerror(errno));
+	}
+	return error;
+}
+
+static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *virtio)
+{
+	const struct config *config = vm->plan->config;
+	const struct disk_config *disk_config;
+	struct disk *disk;
+	struct nic *nic;
+
+	switch (virtio->kind) {
+	case PLAN_DISK:
+		disk_config = &config->disks[virtio->index];
+		disk = disk_open(disk_config->path, disk_config->readonly);
+		return disk ? virtio_blk_create(&vm->host, disk, disk_config->id)
+		            : NULL;
+	case PLAN_NIC:
+		nic = nic_open(&config->nics[virtio->index]);
+		return nic ? virtio_net_create(&vm->host, nic) : NULL;
+	case PLAN_RNG:
+		return virtio_rng_create(&vm->host);
+	case PLAN_CONSOLE:
+		return virtio_console_create(&vm->host, vm->console);
+	}
+	return NULL;
+}
+
+static int add_virtio(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->plan->virtio_count; i++) {
+		const struct plan_virtio *place = &vm->plan->virtio[i];
+		struct virtio *virtio = create_virtio(vm, place);
+		struct device *device =
+		        virtio ? virtio_mmio_create(&vm->host, virtio, place->gsi)
+		               : NULL;
+		int error = vm_add_device(vm, device);
+
+		if (!error)
+			error = vm_add_mmio(vm, device, place->base, place->size, 0);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int add_vcpus(struct vm *vm)
+{
+	unsigned count = vm->plan->config->cpus;
+
+	vm->vcpus = calloc(count, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return log_error(-ENOMEM, "out of memory");
+	for (; vm->vcpu_count < count; vm->vcpu_count++) {
+		int error = vcpu_create(&vm->vcpus[vm->vcpu_count], vm, vm->vcpu_count);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int load_image(struct vm *vm)
+{
+	struct boot_machine_info machine = {
+	        .regions = vm->plan->regions,
+	        .region_count = vm->plan->region_count,
+	        .cmdline = vm->plan->cmdline,
+	};
+	int error = arch_tables(vm, &machine.acpi_rsdp);
+
+	if (!error)
+		error = boot_load(&vm->plan->source, &vm->memory, &machine, &vm->image);
+	return error ? error : arch_boot(vm);
+}
+
+static int add_console(struct vm *vm)
+{
+	if (vm->plan->config->console == CONSOLE_NONE)
+		return 0;
+	vm->console = console_create(vm->loop, quit, vm);
+	return vm->console ? 0 : -ENOMEM;
+}
+
+int vm_build(struct vm *vm, const struct plan *plan, struct timeline *timeline)
+{
+	static const struct {
+		int (*run)(struct vm *vm);
+		const char *phase;
+	} steps[] = {
+	        {open_kvm, "kvm"},
+	        {add_memory, "memory"},
+	        {arch_vm_create, "interrupts"},
+	        {add_console, "console"},
+	        {arch_add_platform, "platform"},
+	        {add_virtio, "virtio"},
+	        {add_vcpus, "vcpus"},
+	        {load_image, "load"},
+	};
+	int error;
+
+	*vm = (struct vm){
+	        .host = {.memory = &vm->memory,
+	                .set_irq = host_set_irq,
+	                .request = host_request,
+	                .mark = host_mark},
+	        .plan = plan,
+	        .timeline = timeline,
+	        .kvm_fd = -1,
+	        .fd = -1,
+	};
+	pthread_mutex_init(&vm->lock, NULL);
+	vm->loop = vm->host.loop = loop_create();
+	if (!vm->loop)
+		return log_error(-ENOMEM, "out of memory");
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		error = steps[i].run(vm);
+		if (error) {
+			vm_destroy(vm);
+			return error;
+		}
+		timeline_mark(timeline, steps[i].phase);
+	}
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (vm->loop)
+		loop_stop(vm->loop);
+	while (vm->device_count)
+		device_destroy(vm->devices[--vm->device_count]);
+	console_destroy(vm->console);
+	loop_destroy(vm->loop);
+	/* The one that failed, too: the array was zeroed. */
+	for (unsigned i = 0; vm->vcpus && i < vm->plan->config->cpus; i++)
+		vcpu_destroy(&vm->vcpus[i]);
+	free(vm->vcpus);
+	arch_vm_destroy(vm);
+	if (vm->fd >= 0)
+		close(vm->fd);
+	if (vm->kvm_fd >= 0)
+		close(vm->kvm_fd);
+	memory_destroy(&vm->memory);
+	pthread_mutex_destroy(&vm->lock);
+}

@@ -1,0 +1,106 @@
+#include "vmm/run.h"
+
+#include <stdio.h>
+
+#include "vmm/arch.h"
+#include "vmm/log.h"
+#include "vmm/plan.h"
+#include "vmm/vm.h"
+
+enum { STATUS_ERROR = 1, STATUS_CRASH = 3, STATUS_SIGNAL = 128 };
+
+static const char *const end_names[] = {
+        [END_NONE] = "none",
+        [END_POWEROFF] = "poweroff",
+        [END_RESET] = "reboot",
+        [END_EXIT] = "exit-port",
+        [END_HALT] = "halt",
+        [END_PANIC] = "panic",
+        [END_CRASH] = "crash",
+        [END_QUIT] = "quit",
+        [END_SIGNAL] = "signal",
+        [END_ERROR] = "error",
+};
+
+static int exit_status(struct vm_result result)
+{
+	switch (result.end) {
+	case END_EXIT:
+		return result.status & 0xff;
+	case END_PANIC:
+	case END_CRASH:
+		return STATUS_CRASH;
+	case END_SIGNAL:
+		return STATUS_SIGNAL + result.status;
+	case END_NONE:
+	case END_ERROR:
+		return STATUS_ERROR;
+	default:
+		return 0;
+	}
+}
+
+static struct vm_result run_once(const struct plan *plan, struct timeline *timeline)
+{
+	struct vm_result result = {END_ERROR, 0};
+	struct vm vm;
+
+	if (vm_build(&vm, plan, timeline) < 0)
+		return result;
+	result = vm_run(&vm);
+	if (result.end == END_PANIC) {
+		log_error(0, "the guest's kernel panicked (pvpanic)");
+		arch_dump(&vm.vcpus[0]);
+	}
+	timeline_mark(timeline, "run to the end");
+	vm_destroy(&vm);
+	return result;
+}
+
+static void report(const struct config *config, const struct timeline *timeline,
+        struct vm_result result)
+{
+	if (config->timeline && !config->json)
+		timeline_draw(timeline, stderr);
+	if (config->timeline_svg)
+		timeline_svg(timeline, config->timeline_svg);
+	if (config->json) {
+		fprintf(stderr, "{\"status\":%d,\"source\":\"%s\",\"timeline\":",
+		        exit_status(result), end_names[result.end]);
+		timeline_json(timeline, stderr);
+		fputs("}\n", stderr);
+	}
+}
+
+int run_vm(const struct config *config)
+{
+	struct timeline timeline = {0};
+	struct vm_result result = {END_ERROR, 0};
+	struct plan plan;
+
+	if (config->timeline || config->json)
+		timeline_start(&timeline);
+	timeline_mark(&timeline, "start, options");
+	if (plan_create(&plan, config) == 0 && arch_check_host(&plan) == 0) {
+		timeline_mark(&timeline, "image");
+		do
+			result = run_once(&plan, &timeline);
+		while (result.end == END_RESET && config->restart);
+	}
+	plan_destroy(&plan);
+	report(config, &timeline, result);
+	return exit_status(result);
+}
+
+int run_dry(const struct config *config)
+{
+	struct plan plan;
+	int error = plan_create(&plan, config);
+
+	if (!error && config->json)
+		plan_print_json(&plan);
+	else if (!error)
+		plan_print(&plan);
+	plan_destroy(&plan);
+	return error ? STATUS_ERROR : 0;
+}

@@ -1,0 +1,111 @@
+#include "vmm/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "devices/console.h"
+#include "vmm/memory.h"
+
+enum { PAGE_SIZE = 4096 };
+
+/* Written before the handlers are installed, read by them. */
+static struct {
+	atomic_int pending;
+	_Atomic(uint8_t *) immediate_exit;
+	_Atomic(const struct memory *) memory;
+} state;
+
+static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT, SIGSYS};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void on_ending(int number)
+{
+	uint8_t *immediate_exit = state.immediate_exit;
+
+	state.pending = number;
+	if (immediate_exit)
+		*immediate_exit = 1;
+}
+
+static void on_kick(int number)
+{
+	(void)number;
+}
+
+static bool replace_page(const siginfo_t *info)
+{
+	const struct memory *memory = state.memory;
+	uintptr_t at = (uintptr_t)info->si_addr & ~(uintptr_t)(PAGE_SIZE - 1);
+
+	for (unsigned i = 0; memory && i < memory->count; i++)
+		if (at - (uintptr_t)memory->ranges[i].host < memory->ranges[i].size)
+			return mmap((void *)at, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			               0) != MAP_FAILED;
+	return false;
+}
+
+static void on_fatal(int number, siginfo_t *info, void *context)
+{
+	int saved = errno;
+
+	(void)context;
+	if (number == SIGBUS && replace_page(info)) {
+		errno = saved;
+		return;
+	}
+	console_restore_terminal();
+	/* The default action ends the process, with a core if the user wants one. */
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void handle(int number, struct sigaction action)
+{
+	sigemptyset(&action.sa_mask);
+	sigaction(number, &action, NULL);
+}
+
+void signals_start(uint8_t *immediate_exit, const struct memory *memory)
+{
+	state.pending = 0;
+	state.immediate_exit = immediate_exit;
+	state.memory = memory;
+	/* No SA_RESTART: KVM_RUN must come back. */
+	for (unsigned i = 0; i < COUNT(ending); i++)
+		handle(ending[i], (struct sigaction){.sa_handler = on_ending});
+	handle(SIGUSR1, (struct sigaction){.sa_handler = on_kick});
+	handle(SIGPIPE, (struct sigaction){.sa_handler = SIG_IGN});
+	for (unsigned i = 0; i < COUNT(fatal); i++)
+		handle(fatal[i], (struct sigaction){
+		                         .sa_sigaction = on_fatal,
+		                         .sa_flags = SA_SIGINFO,
+		                 });
+}
+
+void signals_stop(void)
+{
+	state.immediate_exit = NULL;
+	state.memory = NULL;
+}
+
+int signals_take(void)
+{
+	return atomic_exchange(&state.pending, 0);
+}
+
+void signals_block(sigset_t *old)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigdelset(&set, SIGUSR1);
+	for (unsigned i = 0; i < COUNT(fatal); i++)
+		sigdelset(&set, fatal[i]);
+	pthread_sigmask(SIG_SETMASK, &set, old);
+}

@@ -1,0 +1,136 @@
+#include "vmm/timeline.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmm/log.h"
+#include "vmm/loop.h"
+
+void timeline_start(struct timeline *timeline)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	*timeline = (struct timeline){.on = true};
+	timeline->start_ns =
+	        loop_now_ns() - (used.tv_sec * 1000000000ULL + used.tv_nsec);
+}
+
+static void add(struct timeline *timeline, const char *name, bool guest)
+{
+	unsigned at;
+
+	if (!timeline->on)
+		return;
+	at = __atomic_fetch_add(&timeline->count, 1, __ATOMIC_RELAXED);
+	if (at < TIMELINE_MARKS)
+		timeline->marks[at] =
+		        (struct timeline_mark){name, loop_now_ns(), guest};
+	else
+		__atomic_store_n(&timeline->count, TIMELINE_MARKS, __ATOMIC_RELAXED);
+}
+
+void timeline_mark(struct timeline *timeline, const char *name)
+{
+	add(timeline, name, false);
+}
+
+void timeline_guest(struct timeline *timeline, unsigned mark)
+{
+	static const char *const names[] = {"guest entered", "guest init", "guest up"};
+
+	add(timeline, mark < 3 ? names[mark] : "guest mark", true);
+}
+
+static unsigned count(const struct timeline *timeline)
+{
+	return timeline->count < TIMELINE_MARKS ? timeline->count : TIMELINE_MARKS;
+}
+
+static uint64_t at(const struct timeline *timeline, unsigned i)
+{
+	return timeline->marks[i].at_ns - timeline->start_ns;
+}
+
+/* When the phase that ends with mark `i` began. */
+static uint64_t from(const struct timeline *timeline, unsigned i)
+{
+	return i ? at(timeline, i - 1) : 0;
+}
+
+static uint64_t total(const struct timeline *timeline)
+{
+	uint64_t last = count(timeline) ? at(timeline, count(timeline) - 1) : 0;
+
+	return last ? last : 1;
+}
+
+void timeline_draw(const struct timeline *timeline, FILE *file)
+{
+	enum { COLUMNS = 40 };
+
+	fprintf(file, "%-16s %8s %8s\n", "phase", "took ms", "at ms");
+	for (unsigned i = 0; i < count(timeline); i++) {
+		uint64_t start = from(timeline, i), end = at(timeline, i);
+		unsigned left = start * COLUMNS / total(timeline);
+		unsigned right = end * COLUMNS / total(timeline);
+		const char *block = timeline->marks[i].guest ? "▒" : "█";
+
+		fprintf(file, "%-16s %8.3f %8.3f  %*s", timeline->marks[i].name,
+		        (end - start) / 1e6, end / 1e6, (int)left, "");
+		fputs(right > left ? block : "▏", file);
+		for (unsigned column = left + 1; column < right; column++)
+			fputs(block, file);
+		fputc('\n', file);
+	}
+}
+
+int timeline_svg(const struct timeline *timeline, const char *path)
+{
+	enum { WIDTH = 760, ROW = 22, LABEL = 170, BAR = 480, TOP = 34 };
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		return log_error(-errno, "--timeline: cannot write '%s': %s", path,
+		        strerror(errno));
+	fprintf(file,
+	        "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%u' "
+	        "font-family='sans-serif' font-size='13'>\n"
+	        "<rect width='100%%' height='100%%' fill='white'/>\n"
+	        "<text x='10' y='20'>From process start: %.3f ms</text>\n",
+	        WIDTH, TOP + ROW * count(timeline) + 10, total(timeline) / 1e6);
+	for (unsigned i = 0; i < count(timeline); i++) {
+		double scale = (double)BAR / total(timeline);
+		double x = LABEL + from(timeline, i) * scale;
+		double width = (at(timeline, i) - from(timeline, i)) * scale;
+		unsigned y = TOP + ROW * i;
+
+		fprintf(file,
+		        "<text x='10' y='%u'>%s</text>"
+		        "<rect x='%.1f' y='%u' width='%.1f' height='16' fill='%s'/>"
+		        "<text x='%d' y='%u'>%.3f</text>\n",
+		        y + 13, timeline->marks[i].name, x, y, width < 1 ? 1 : width,
+		        timeline->marks[i].guest ? "#e08a1e" : "#2b6cb0",
+		        LABEL + BAR + 10, y + 13,
+		        (at(timeline, i) - from(timeline, i)) / 1e6);
+	}
+	fputs("</svg>\n", file);
+	if (fclose(file) < 0)
+		return log_error(-errno, "--timeline: cannot write '%s': %s", path,
+		        strerror(errno));
+	return 0;
+}
+
+void timeline_json(const struct timeline *timeline, FILE *file)
+{
+	fputc('[', file);
+	for (unsigned i = 0; i < count(timeline); i++)
+		fprintf(file,
+		        "%s{\"name\":\"%s\",\"ns\":%llu,\"at_ns\":%llu,\"guest\":%s}",
+		        i ? "," : "", timeline->marks[i].name,
+		        (unsigned long long)at(timeline, i),
+		        (unsigned long long)timeline->marks[i].at_ns,
+		        timeline->marks[i].guest ? "true" : "false");
+	fputc(']', file);
+}

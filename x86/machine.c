@@ -1,0 +1,229 @@
+/* The x86 machine: what vmm/arch.h asks of an architecture. */
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "boot/layout.h"
+#include "devices/devices.h"
+#include "vmm/arch.h"
+#include "vmm/log.h"
+#include "vmm/vm.h"
+#include "x86/acpi.h"
+#include "x86/cpuid.h"
+#include "x86/ioapic.h"
+#include "x86/layout.h"
+#include "x86/machine.h"
+#include "x86/msr.h"
+#include "x86/power.h"
+
+const struct arch_layout arch_layout = {
+        .name = "x86-64",
+        .machine = MACHINE_X86,
+        .hole = LAYOUT_RAM_HOLE,
+        .hole_end = LAYOUT_RAM_HOLE_END,
+        .virtio_base = LAYOUT_VIRTIO,
+        .virtio_size = LAYOUT_VIRTIO_STRIDE,
+        .virtio_gsi = GSI_VIRTIO,
+        .console = "ttyS0",
+        .linux_arguments = "",
+};
+
+void arch_regions(struct plan *plan)
+{
+	uint64_t size = plan->memory;
+	uint64_t low = size < LAYOUT_RAM_HOLE ? size : LAYOUT_RAM_HOLE;
+	struct boot_region *region = plan->regions;
+
+	*region++ = (struct boot_region){
+	        0, low < LAYOUT_RAM_LOW_END ? low : LAYOUT_RAM_LOW_END, false};
+	*region++ =
+	        (struct boot_region){LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI, true};
+	if (low > LAYOUT_KERNEL_MIN)
+		*region++ = (struct boot_region){
+		        LAYOUT_KERNEL_MIN, low - LAYOUT_KERNEL_MIN, false};
+	if (size > low)
+		*region++ =
+		        (struct boot_region){LAYOUT_RAM_HOLE_END, size - low, false};
+	plan->region_count = region - plan->regions;
+}
+
+int arch_check_host(const struct plan *plan)
+{
+	/*
+	 * PVM runs guest ring 0 in KVM's instruction emulator, which knows too little
+	 * for a kernel and fails late: a stock Linux spins for a minute.
+	 */
+	if (!plan->needs.linux_kernel || plan->config->force ||
+	        access("/sys/module/kvm_pvm", F_OK) < 0)
+		return 0;
+	return log_error(-ENOTSUP, "kvm: this host's KVM (kvm_pvm) emulates kernel "
+	                           "mode and cannot run Linux; "
+	                           "use a host with VMX or SVM, or --force to try");
+}
+
+int arch_virtio_argument(char *text, unsigned size, uint64_t base, unsigned gsi)
+{
+	return snprintf(text, size, "virtio_mmio.device=4K@%#llx:%u",
+	        (unsigned long long)base, gsi);
+}
+
+static void send_msi(void *context, uint64_t address, uint32_t data)
+{
+	const struct vm *vm = context;
+	struct kvm_msi msi = {
+	        .address_lo = (uint32_t)address,
+	        .address_hi = address >> 32,
+	        .data = data,
+	};
+
+	ioctl(vm->fd, KVM_SIGNAL_MSI, &msi);
+}
+
+/*
+ * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
+ * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
+ * the VM is closed.
+ */
+static int add_irqchip(struct vm *vm)
+{
+	struct kvm_enable_cap split = {
+	        .cap = KVM_CAP_SPLIT_IRQCHIP, .args = {GSI_COUNT}};
+	int error;
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
+		return log_error(-errno, "kvm: no split interrupt controller: %s",
+		        strerror(errno));
+	vm->arch->ioapic = ioapic_create(&vm->host, send_msi, vm);
+	error = vm_add_device(vm, vm->arch->ioapic);
+	return error ? error
+	             : vm_add_mmio(vm, vm->arch->ioapic, LAYOUT_IOAPIC,
+	                       LAYOUT_IOAPIC_SIZE, 0);
+}
+
+int arch_vm_create(struct vm *vm)
+{
+	vm->arch = calloc(1, sizeof(*vm->arch));
+	if (!vm->arch)
+		return log_error(-ENOMEM, "out of memory");
+	return vm->plan->needs.irqchip ? add_irqchip(vm) : 0;
+}
+
+void arch_vm_destroy(struct vm *vm)
+{
+	if (vm->arch)
+		cpuid_table_destroy(vm->arch->cpuid);
+	free(vm->arch);
+}
+
+static int add_ports(struct vm *vm, struct device *device, uint64_t base, uint64_t size)
+{
+	int error = vm_add_device(vm, device);
+
+	return error ? error : vm_add_ports(vm, device, base, size, 0);
+}
+
+static int add_legacy(struct vm *vm)
+{
+	struct device *i8042 = i8042_create(&vm->host);
+	int error = add_ports(vm, i8042, PORT_I8042_DATA, 1);
+
+	if (!error)
+		error = vm_add_ports(vm, i8042, PORT_I8042_COMMAND, 1, 1);
+	return error ? error : add_ports(vm, rtc_create(&vm->host), PORT_RTC, 2);
+}
+
+int arch_add_platform(struct vm *vm)
+{
+	const struct boot_needs *needs = &vm->plan->needs;
+	struct device *exit_port = exit_create(&vm->host);
+	int error = add_ports(vm, exit_port, PORT_EXIT, 4);
+
+	if (!error)
+		error = vm_add_ports(vm, exit_port, PORT_MARK, 1, 1);
+	if (!error)
+		error = add_ports(vm, pvpanic_create(&vm->host), PORT_PVPANIC, 1);
+	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
+		error = add_ports(vm, serial_create(&vm->host, vm->console, GSI_COM1),
+		        PORT_COM1, 8);
+	if (!error && needs->legacy)
+		error = add_legacy(vm);
+	if (!error && needs->acpi) {
+		vm->arch->power = power_create(&vm->host);
+		error = add_ports(vm, vm->arch->power, PORT_POWER, POWER_PORTS);
+	}
+	return error;
+}
+
+void arch_set_irq(struct vm *vm, unsigned gsi, bool level)
+{
+	if (vm->arch->ioapic)
+		ioapic_set_line(vm->arch->ioapic, gsi, level);
+}
+
+bool arch_power_button(struct vm *vm)
+{
+	struct arch_vm *arch = vm->arch;
+
+	if (!arch->power || !arch->ioapic || !ioapic_unmasked(arch->ioapic, GSI_GED))
+		return false;
+	power_button_press(arch->power);
+	return true;
+}
+
+int arch_tables(struct vm *vm, uint64_t *tables)
+{
+	const struct plan *plan = vm->plan;
+	struct acpi_virtio virtio[PLAN_VIRTIO];
+	struct acpi_machine machine = {
+	        .cpus = plan->config->cpus,
+	        .virtio = virtio,
+	        .virtio_count = plan->virtio_count,
+	        .serial = plan->config->console == CONSOLE_SERIAL,
+	        .legacy = plan->needs.legacy,
+	};
+
+	*tables = 0;
+	if (!plan->needs.acpi)
+		return 0;
+	for (unsigned i = 0; i < plan->virtio_count; i++)
+		virtio[i] = (struct acpi_virtio){plan->virtio[i].base,
+		        plan->virtio[i].size, plan->virtio[i].gsi};
+	return acpi_write(&vm->memory, &machine, tables);
+}
+
+int arch_vcpu_init(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	int error;
+
+	if (!vm->arch->cpuid) {
+		vm->arch->cpuid = cpuid_table_create(vm->kvm_fd, vcpu->fd);
+		if (!vm->arch->cpuid)
+			return -ENOMEM;
+	}
+	error = cpuid_set(
+	        vm->arch->cpuid, vcpu->fd, vcpu->index, vm->plan->config->cpus);
+	return error ? error : msr_set_boot(vcpu->fd);
+}
+
+int arch_boot(struct vm *vm)
+{
+	struct vcpu *vcpu = &vm->vcpus[0];
+
+	return vm->image.protocol == PROTOCOL_PVH
+	               ? vcpu_enter_pvh(vcpu, &vm->image)
+	               : vcpu_enter_linux64(vcpu, &vm->image);
+}
+
+bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run)
+{
+	if (run->exit_reason != KVM_EXIT_IOAPIC_EOI || !vcpu->vm->arch->ioapic)
+		return false;
+	ioapic_eoi(vcpu->vm->arch->ioapic, run->eoi.vector);
+	return true;
+}

@@ -1,0 +1,209 @@
+/* Registers: how a guest is entered, and what to show of one that crashed. */
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "boot/layout.h"
+#include "vmm/arch.h"
+#include "vmm/log.h"
+#include "vmm/vm.h"
+#include "x86/machine.h"
+
+/* Intel SDM vol. 3, 2.5 and 4.1. */
+enum {
+	CR0_PE = 1 << 0,
+	CR0_ET = 1 << 4,
+	CR4_PAE = 1 << 5,
+	EFER_LME = 1 << 8,
+	EFER_LMA = 1 << 10,
+	RFLAGS_FIXED = 1 << 1,
+	PAGE_PRESENT_WRITE = 3,
+	PAGE_LARGE = 1 << 7,
+};
+static const uint64_t CR0_PG = 1ULL << 31;
+
+enum { TYPE_CODE = 0xb, TYPE_DATA = 0x3, TYPE_TSS = 0xb };
+
+static struct kvm_segment flat(uint16_t selector, uint8_t type)
+{
+	return (struct kvm_segment){
+	        .limit = 0xffffffff,
+	        .selector = selector,
+	        .type = type,
+	        .present = 1,
+	        .s = 1,
+	        .db = 1,
+	        .g = 1,
+	};
+}
+
+/* The descriptor of a segment as a GDT holds it (Intel SDM vol. 3, 3.4.5). */
+static uint64_t descriptor(const struct kvm_segment *segment)
+{
+	uint64_t limit = segment->g ? segment->limit >> 12 : segment->limit;
+	uint64_t access = segment->type | segment->s << 4 | segment->dpl << 5 |
+	                  segment->present << 7;
+	uint64_t flags = segment->l << 1 | segment->db << 2 | segment->g << 3;
+
+	return (limit & 0xffff) | access << 40 | (limit >> 16 & 0xf) << 48 |
+	       flags << 52;
+}
+
+static int enter(struct vcpu *vcpu, struct kvm_segment code, uint16_t data_selector,
+        void (*mode)(struct kvm_sregs *), const struct kvm_regs *regs)
+{
+	struct kvm_segment data = flat(data_selector, TYPE_DATA);
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+		return log_error(-errno, "kvm: cannot read CPU %u's registers: %s",
+		        vcpu->index, strerror(errno));
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = data;
+	sregs.tr = (struct kvm_segment){.limit = 0x67, .type = TYPE_TSS, .present = 1};
+	mode(&sregs);
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0 ||
+	        ioctl(vcpu->fd, KVM_SET_REGS, regs) < 0)
+		return log_error(-errno, "kvm: cannot set CPU %u's registers: %s",
+		        vcpu->index, strerror(errno));
+	return 0;
+}
+
+static void protected_mode(struct kvm_sregs *sregs)
+{
+	sregs->cr0 = CR0_PE | CR0_ET;
+}
+
+/* Xen, "x86/HVM direct boot ABI": 32-bit protected mode without paging, ebx = info. */
+int vcpu_enter_pvh(struct vcpu *vcpu, const struct boot_image *image)
+{
+	return enter(vcpu, flat(0x8, TYPE_CODE), 0x10, protected_mode,
+	        &(struct kvm_regs){.rip = image->entry,
+	                .rbx = image->info,
+	                .rflags = RFLAGS_FIXED});
+}
+
+/* Identity map of the first 4 GiB in 2 MiB pages: PML4, PDPT, four PDs. */
+static int write_page_tables(struct memory *memory)
+{
+	enum { TABLES = 6, ENTRIES = 512 };
+	uint64_t(*table)[ENTRIES] =
+	        memory_at(memory, LAYOUT_PAGE_TABLES, TABLES * sizeof(*table));
+
+	if (!table)
+		return -EFAULT;
+	memset(table, 0, TABLES * sizeof(*table));
+	table[0][0] = (LAYOUT_PAGE_TABLES + 0x1000) | PAGE_PRESENT_WRITE;
+	for (uint64_t i = 0; i < 4; i++) {
+		table[1][i] =
+		        (LAYOUT_PAGE_TABLES + 0x2000 + i * 0x1000) | PAGE_PRESENT_WRITE;
+		for (uint64_t j = 0; j < ENTRIES; j++)
+			table[2 + i][j] =
+			        (i << 30 | j << 21) | PAGE_LARGE | PAGE_PRESENT_WRITE;
+	}
+	return 0;
+}
+
+static void long_mode(struct kvm_sregs *sregs)
+{
+	sregs->gdt = (struct kvm_dtable){.base = LAYOUT_GDT, .limit = 4 * 8 - 1};
+	sregs->cr3 = LAYOUT_PAGE_TABLES;
+	sregs->cr4 = CR4_PAE;
+	sregs->cr0 = CR0_PE | CR0_ET | CR0_PG;
+	sregs->efer = EFER_LME | EFER_LMA;
+}
+
+/*
+ * Linux, Documentation/arch/x86/boot.rst, "64-bit boot protocol": paging on, identity
+ * mapped; CS is selector 0x10, DS, ES and SS are 0x18; rsi = boot_params.
+ */
+int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image)
+{
+	struct kvm_segment code = flat(0x10, TYPE_CODE), data = flat(0x18, TYPE_DATA);
+	uint64_t gdt[4];
+
+	code.db = 0;
+	code.l = 1;
+	gdt[0] = gdt[1] = 0;
+	gdt[2] = descriptor(&code);
+	gdt[3] = descriptor(&data);
+	if (memory_write(&vcpu->vm->memory, LAYOUT_GDT, gdt, sizeof(gdt)) < 0 ||
+	        write_page_tables(&vcpu->vm->memory) < 0)
+		return log_error(-ENOMEM, "--mem: too little for the boot page tables");
+	return enter(vcpu, code, 0x18, long_mode,
+	        &(struct kvm_regs){
+	                .rip = image->entry,
+	                .rsi = image->info,
+	                .rsp = LAYOUT_STACK,
+	                .rflags = RFLAGS_FIXED,
+	        });
+}
+
+static void dump_code(struct vcpu *vcpu, uint64_t rip)
+{
+	enum { BEFORE = 8, BYTES = 24 };
+	struct kvm_translation translation = {.linear_address = rip};
+	uint8_t bytes[BYTES];
+
+	if (ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid ||
+	        memory_read(&vcpu->vm->memory, translation.physical_address - BEFORE,
+	                bytes, sizeof(bytes)) < 0) {
+		fputs("  code  not in guest memory\n", stderr);
+		return;
+	}
+	fputs("  code ", stderr);
+	for (unsigned i = 0; i < BYTES; i++)
+		fprintf(stderr, i == BEFORE ? " <%02x>" : " %02x", bytes[i]);
+	fputc('\n', stderr);
+}
+
+void arch_dump(struct vcpu *vcpu)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
+	        ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+		return;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+	        {"rip", regs.rip},
+	        {"rflags", regs.rflags},
+	        {"rsp", regs.rsp},
+	        {"rax", regs.rax},
+	        {"rbx", regs.rbx},
+	        {"rcx", regs.rcx},
+	        {"rdx", regs.rdx},
+	        {"rsi", regs.rsi},
+	        {"rdi", regs.rdi},
+	        {"rbp", regs.rbp},
+	        {"r8", regs.r8},
+	        {"r9", regs.r9},
+	        {"r10", regs.r10},
+	        {"r11", regs.r11},
+	        {"r12", regs.r12},
+	        {"r13", regs.r13},
+	        {"r14", regs.r14},
+	        {"r15", regs.r15},
+	        {"cr0", sregs.cr0},
+	        {"cr2", sregs.cr2},
+	        {"cr3", sregs.cr3},
+	        {"cr4", sregs.cr4},
+	        {"efer", sregs.efer},
+	        {"cs", sregs.cs.selector},
+	        {"gdt", sregs.gdt.base},
+	        {"idt", sregs.idt.base},
+	        {"idtlim", sregs.idt.limit},
+	};
+
+	fprintf(stderr, "CPU %u:\n", vcpu->index);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		fprintf(stderr, "  %-6s %016llx%s", rows[i].name,
+		        (unsigned long long)rows[i].value, i % 3 == 2 ? "\n" : "");
+	dump_code(vcpu, regs.rip);
+}
