@@ -2,9 +2,10 @@
 
 BUILD ?= build
 ARCH ?= x86
-GUEST_CC ?= gcc # not CC, which may be clang with sanitizers
+# Not CC, which may be clang or bring sanitizers.
+GUEST_CC ?= gcc
 
-# Portable guests; those of guests/$(ARCH); http is apart, since its lwIP is fetched.
+# http is apart: it needs lwIP, which is fetched, and may fail alone.
 GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp
 GUESTS := $(GUESTS_$(ARCH))
 
@@ -13,7 +14,7 @@ GUEST_ARCH_CFLAGS_x86 := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=
 GUEST_RUNTIME_x86 := x86/start x86/platform x86/irq text string virtio
 
 GUEST_WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
-GUEST_CFLAGS := -std=gnu17 -O2 -ffreestanding -fno-pic -fno-stack-protector \
+GUEST_CFLAGS := -std=gnu17 -O2 -ffreestanding -fbuiltin -fno-pic -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
 	-fno-tree-loop-distribute-patterns -Iguests $(GUEST_ARCH_CFLAGS_$(ARCH))
 GUEST_LDFLAGS := -nostdlib -static -no-pie -T guests/$(ARCH)/guest.ld -Wl,-n \
@@ -24,7 +25,7 @@ GUEST_RUNTIME := $(GUEST_RUNTIME_$(ARCH):%=$(GUEST_OBJ)/%.o)
 GUEST_LINK = $(GUEST_CC) $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^)
 
 guests: $(GUESTS:%=$(BUILD)/guests/%)
-	@$(MAKE) --no-print-directory $(if $(GUESTS),$(BUILD)/guests/http) || \
+	@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) $(if $(GUESTS),$(BUILD)/guests/http) || \
 		echo "guests: http is not built (see above), all others are"
 .PHONY: guests
 

@@ -100,9 +100,11 @@ static void frames_receive(void)
 
 	while ((head = virtqueue_pop(&receive_queue, &written)) >= 0) {
 		struct buffer *buffer = &receive_buffers[head];
-		uint32_t size = written < HEADER_SIZE   ? 0
-		                : written > BUFFER_SIZE ? BUFFER_SIZE - HEADER_SIZE
-		                                        : written - HEADER_SIZE;
+		uint32_t size = written - HEADER_SIZE;
+
+		if (size > BUFFER_SIZE - HEADER_SIZE) /* or less than a header */
+			size = 0;                     /* which lwIP drops */
+
 		struct pbuf *pbuf = pbuf_alloced_custom(PBUF_RAW, (u16_t)size, PBUF_REF,
 		        &buffer->pbuf, buffer->data + HEADER_SIZE,
 		        BUFFER_SIZE - HEADER_SIZE);

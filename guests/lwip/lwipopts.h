@@ -31,7 +31,7 @@
 #define MEM_ALIGNMENT                  8
 #define MEM_SIZE                       16384
 #define MEMP_NUM_PBUF                  16
-#define PBUF_POOL_SIZE                 1 /* frames are received into the virtqueue's buffers */
+#define PBUF_POOL_SIZE                 1 /* frames stay in the virtqueue's buffers */
 #define MEMP_NUM_TCP_PCB               16
 #define MEMP_NUM_TCP_PCB_LISTEN        1
 #define MEMP_NUM_TCP_SEG               32
