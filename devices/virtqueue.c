@@ -178,17 +178,30 @@ void virtqueue_unpop(struct virtqueue *queue)
 	queue->state->next_avail--;
 }
 
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+void virtqueue_fill(
+        struct virtqueue *queue, unsigned ahead, uint16_t head, uint32_t written)
 {
-	struct virtqueue_state *state = queue->state;
+	const struct virtqueue_state *state = queue->state;
 	volatile struct vring_used_elem *element =
-	        &queue->used->ring[state->next_used % state->size];
+	        &queue->used->ring[(uint16_t)(state->next_used + ahead) % state->size];
 
 	element->id = head;
 	element->len = written;
-	state->next_used++;
-	/* 2.7.8.2: the guest finds the element, and the data, once it sees the index. */
+}
+
+void virtqueue_publish(struct virtqueue *queue, unsigned count)
+{
+	struct virtqueue_state *state = queue->state;
+
+	state->next_used += count;
+	/* 2.7.8.2: the guest finds the elements, and the data, once it sees the index. */
 	__atomic_store_n(&queue->used->idx, state->next_used, __ATOMIC_RELEASE);
+}
+
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+{
+	virtqueue_fill(queue, 0, head, written);
+	virtqueue_publish(queue, 1);
 }
 
 bool virtqueue_needs_interrupt(struct virtqueue *queue)

@@ -66,6 +66,13 @@ int virtqueue_pop(struct virtqueue *queue, struct chain *chain);
 void virtqueue_unpop(struct virtqueue *queue);
 /* Hands `head` back with `written` bytes. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+/*
+ * As two steps, for several requests that the guest must see at once (a frame in several
+ * buffers, 5.1.6.4): writes the used ring `ahead` of its end, then moves the end on.
+ */
+void virtqueue_fill(
+        struct virtqueue *queue, unsigned ahead, uint16_t head, uint32_t written);
+void virtqueue_publish(struct virtqueue *queue, unsigned count);
 /* Whether the guest wants an interrupt for what was pushed since the last call. */
 bool virtqueue_needs_interrupt(struct virtqueue *queue);
 
