@@ -68,7 +68,8 @@ include tests/tests.mk
 deps:
 	./tests/deps.sh
 
-run: deps
+run:
+	./tests/deps.sh build
 	$(MAKE) $(BUILD)/mayfly $(BUILD)/guests/hello
 	$(BUILD)/mayfly run --timeline $(BUILD)/guests/hello
 

@@ -21,6 +21,9 @@
 #include "x86/msr.h"
 #include "x86/power.h"
 
+/* Of an MSI's data (Intel SDM vol. 3, 11.11.2). */
+enum { MSI_LEVEL = 1 << 15 };
+
 const struct arch_layout arch_layout = {
         .name = "x86-64",
         .machine = MACHINE_X86,
@@ -85,12 +88,50 @@ static void send_msi(void *context, uint64_t address, uint32_t data)
 }
 
 /*
+ * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: KVM finds in its routing which vectors are level-
+ * triggered, so that their EOI comes back to us. Only such pins are put there: setting
+ * the routing waits for a grace period, and all else is sent by send_msi().
+ */
+static void route_level(
+        void *context, unsigned gsi, bool enabled, uint64_t address, uint32_t data)
+{
+	const struct vm *vm = context;
+	struct arch_vm *arch = vm->arch;
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[GSI_COUNT];
+	} routing = {0};
+	unsigned at = 0;
+
+	while (at < arch->route_count && arch->routes[at].gsi != gsi)
+		at++;
+	if (enabled && data & MSI_LEVEL)
+		arch->routes[at] = (struct kvm_irq_routing_entry){
+		        .gsi = gsi,
+		        .type = KVM_IRQ_ROUTING_MSI,
+		        .u.msi = {.address_lo = (uint32_t)address,
+		                .address_hi = address >> 32,
+		                .data = data},
+		};
+	else if (at < arch->route_count)
+		arch->routes[at] = arch->routes[--arch->route_count];
+	else
+		return;
+	if (enabled && data & MSI_LEVEL && at == arch->route_count)
+		arch->route_count++;
+	routing.head.nr = arch->route_count;
+	memcpy(routing.entries, arch->routes, sizeof(routing.entries));
+	ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routing);
+}
+
+/*
  * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
  * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
  * the VM is closed.
  */
 static int add_irqchip(struct vm *vm)
 {
+	const struct ioapic_output output = {send_msi, route_level, vm};
 	struct kvm_enable_cap split = {
 	        .cap = KVM_CAP_SPLIT_IRQCHIP, .args = {GSI_COUNT}};
 	int error;
@@ -98,7 +139,7 @@ static int add_irqchip(struct vm *vm)
 	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
 		return log_error(-errno, "kvm: no split interrupt controller: %s",
 		        strerror(errno));
-	vm->arch->ioapic = ioapic_create(&vm->host, send_msi, vm);
+	vm->arch->ioapic = ioapic_create(&vm->host, &output);
 	error = vm_add_device(vm, vm->arch->ioapic);
 	return error ? error
 	             : vm_add_mmio(vm, vm->arch->ioapic, LAYOUT_IOAPIC,
@@ -115,8 +156,6 @@ int arch_vm_create(struct vm *vm)
 
 void arch_vm_destroy(struct vm *vm)
 {
-	if (vm->arch)
-		cpuid_table_destroy(vm->arch->cpuid);
 	free(vm->arch);
 }
 
@@ -154,7 +193,7 @@ int arch_add_platform(struct vm *vm)
 		error = add_legacy(vm);
 	if (!error && needs->acpi) {
 		vm->arch->power = power_create(&vm->host);
-		error = add_ports(vm, vm->arch->power, PORT_POWER, POWER_PORTS);
+		error = add_ports(vm, vm->arch->power, PORT_POWER, POWER_SIZE);
 	}
 	return error;
 }
@@ -198,16 +237,16 @@ int arch_tables(struct vm *vm, uint64_t *tables)
 
 int arch_vcpu_init(struct vcpu *vcpu)
 {
-	struct vm *vm = vcpu->vm;
-	int error;
+	const struct vm *vm = vcpu->vm;
+	struct arch_vm *arch = vm->arch;
+	int error = 0;
 
-	if (!vm->arch->cpuid) {
-		vm->arch->cpuid = cpuid_table_create(vm->kvm_fd, vcpu->fd);
-		if (!vm->arch->cpuid)
-			return -ENOMEM;
-	}
-	error = cpuid_set(
-	        vm->arch->cpuid, vcpu->fd, vcpu->index, vm->plan->config->cpus);
+	if (!arch->cpuid_fetched)
+		error = cpuid_fetch(&arch->cpuid, vm->kvm_fd, vcpu->fd,
+		        vm->plan->config->cpus, vm->plan->needs.irqchip);
+	arch->cpuid_fetched = !error;
+	if (!error)
+		error = cpuid_set(&arch->cpuid, vcpu->fd, vcpu->index);
 	return error ? error : msr_set_boot(vcpu->fd);
 }
 

@@ -1,0 +1,54 @@
+#!/bin/bash
+# All runners, one after the other. A runner prints one line a check, `ok NAME`,
+# `not ok NAME: why` or `skip NAME: why`; these are counted here. A runner that fails
+# without saying what is one failure more.
+#
+#   run.sh [GROUP...]    unit fuzz native input nested (all of them)
+set -u
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+groups=${*:-unit input native fuzz nested}
+passed=0 failed=0 skipped=0 times=
+
+run_unit() {
+	local program status=0
+	for program in "$build"/tests/unit/*_test; do
+		"$program" || { status=$?; echo "   $program: status $status"; }
+	done
+	return $status
+}
+run_fuzz() {
+	command -v clang >/dev/null || { echo "skip fuzz: no clang"; return; }
+	make -s fuzz-targets && tests/fuzz/run.sh "${FUZZ_SECONDS:-10}" "$build"/tests/fuzz/*_fuzz
+}
+run_input() { tests/guest/input.sh; }
+run_native() { tests/guest/native.sh; }
+run_nested() { tests/guest/run.sh; }
+
+count() { grep -c "^$1 " "$log"; }
+
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+for group in $groups; do
+	echo "== $group"
+	start=$(date +%s)
+	run_"$group" >"$log" 2>&1 </dev/null &
+	pid=$!
+	tail -f -n +1 --pid=$pid "$log" 2>/dev/null
+	wait $pid
+	status=$?
+	bad=$(count "not ok")
+	[ $status -eq 0 ] || [ "$bad" -gt 0 ] || {
+		echo "not ok $group: its runner ended with status $status"
+		bad=1
+	}
+	passed=$((passed + $(count ok)))
+	failed=$((failed + bad))
+	skipped=$((skipped + $(count skip)))
+	times="$times$(printf '%-8s %4d s' "$group" $(($(date +%s) - start)))
+"
+done
+echo "== time"
+printf '%s' "$times"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
