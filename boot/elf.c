@@ -1,0 +1,379 @@
+/*
+ * ELF images (System V ABI, "Object Files" and "Program Loading"): vmlinux and unikernels.
+ *
+ * Segments are loaded at their physical addresses. How the image wants to be entered, and
+ * whether it is Linux, stands in its notes: a few hundred bytes that a PT_NOTE points at.
+ * So a vmlinux of 50 MB is recognized without a search for its banner: every kernel since
+ * 4.19 carries a note of its build salt whose owner is "Linux" (include/linux/
+ * build-salt.h), and those with Xen's notes name their GUEST_OS.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/layout.h"
+#include "boot/linux.h"
+#include "boot/loader.h"
+#include "vmm/log.h"
+
+enum {
+	PROGRAM_HEADERS = 128,
+	NOTES_MAX = 65536, /* bytes of one PT_NOTE */
+};
+
+/* Xen's public elfnote.h; PHYS32_ENTRY is also how Linux's vmlinux offers PVH. */
+enum { XEN_GUEST_OS = 6, XEN_PHYS32_ENTRY = 18 };
+
+enum { LINUX_BUILD_SALT = 0x100 };
+
+/* A unikernel made for Mayfly says what it needs, or is given everything. */
+enum {
+	MAYFLY_NEEDS = 1,
+	NEEDS_IRQCHIP = 1 << 0,
+	NEEDS_ACPI = 1 << 1,
+	NEEDS_CONSOLE_INPUT = 1 << 2,
+	NEEDS_LEGACY = 1 << 3,
+	NEEDS_KNOWN = (1 << 4) - 1,
+};
+
+/* What the notes say. */
+struct notes {
+	bool linux_kernel;
+	bool has_needs;
+	uint32_t needs;
+	char version[64]; /* Linux's, where its build salt is one; not terminated */
+};
+
+/* The start of Linux's own mapping on x86-64 (Documentation/arch/x86/x86_64/mm.rst). */
+static const uint64_t linux_text_map = 0xffffffff80000000;
+
+static const struct {
+	uint16_t machine;
+	unsigned char class; /* ELFCLASSNONE: either */
+	const char *name;
+} machines[] = {
+        {EM_386, ELFCLASSNONE, "i386"},
+        {EM_X86_64, ELFCLASSNONE, "x86-64"},
+        {EM_RISCV, ELFCLASS64, "riscv64"},
+        {EM_RISCV, ELFCLASS32, "riscv32"},
+        {EM_AARCH64, ELFCLASSNONE, "aarch64"},
+        {EM_ARM, ELFCLASSNONE, "arm"},
+        {EM_PPC64, ELFCLASSNONE, "ppc64"},
+        {EM_S390, ELFCLASSNONE, "s390x"},
+        {EM_LOONGARCH, ELFCLASSNONE, "loongarch"},
+};
+
+static int damaged(const struct boot_source *source, const char *what)
+{
+	return log_error(-EINVAL, "image: '%s' is damaged or truncated: %s",
+	        source->kernel_path, what);
+}
+
+/* An ELF32 header is widened, so that the rest knows one kind only. */
+static int header_read(const struct boot_source *source, Elf64_Ehdr *header)
+{
+	Elf32_Ehdr narrow;
+	int error = boot_read(source, 0, header->e_ident, EI_NIDENT);
+
+	if (error || memcmp(header->e_ident, ELFMAG, SELFMAG))
+		return -ENOEXEC;
+	if (header->e_ident[EI_DATA] != ELFDATA2LSB)
+		return damaged(source, "it is not a little-endian ELF");
+	switch (header->e_ident[EI_CLASS]) {
+	case ELFCLASS64:
+		error = boot_read(source, 0, header, sizeof(*header));
+		break;
+	case ELFCLASS32:
+		error = boot_read(source, 0, &narrow, sizeof(narrow));
+		if (error)
+			break;
+		header->e_type = narrow.e_type;
+		header->e_machine = narrow.e_machine;
+		header->e_entry = narrow.e_entry;
+		header->e_phoff = narrow.e_phoff;
+		header->e_phentsize = narrow.e_phentsize;
+		header->e_phnum = narrow.e_phnum;
+		break;
+	default:
+		return damaged(source, "its ELF class is neither 32 nor 64");
+	}
+	return error ? damaged(source, "its ELF header is cut off") : 0;
+}
+
+static int program_header_read(const struct boot_source *source,
+        const Elf64_Ehdr *header, unsigned index, Elf64_Phdr *segment)
+{
+	bool wide = header->e_ident[EI_CLASS] == ELFCLASS64;
+	uint64_t size = wide ? sizeof(*segment) : sizeof(Elf32_Phdr);
+	uint64_t offset = header->e_phoff + index * size;
+	Elf32_Phdr narrow;
+	int error;
+
+	if (header->e_phentsize != size)
+		return damaged(source, "its program headers have a wrong size");
+	if (offset < header->e_phoff)
+		return damaged(source, "its program headers lie outside the file");
+	error = boot_read(source, offset, wide ? (void *)segment : &narrow, size);
+	if (error)
+		return damaged(source, "its program headers lie outside the file");
+	if (!wide)
+		*segment = (Elf64_Phdr){
+		        .p_type = narrow.p_type,
+		        .p_flags = narrow.p_flags,
+		        .p_offset = narrow.p_offset,
+		        .p_vaddr = narrow.p_vaddr,
+		        .p_paddr = narrow.p_paddr,
+		        .p_filesz = narrow.p_filesz,
+		        .p_memsz = narrow.p_memsz,
+		        .p_align = narrow.p_align,
+		};
+	return 0;
+}
+
+static int machine_check(const struct boot_source *source, const Elf64_Ehdr *header,
+        enum boot_machine machine)
+{
+	unsigned char class = header->e_ident[EI_CLASS];
+
+	/* PVH starts in 32-bit mode: what an ELF32 then does is its own matter. */
+	if (machine == MACHINE_X86 &&
+	        (header->e_machine == EM_X86_64 || header->e_machine == EM_386))
+		return 0;
+	if (machine == MACHINE_RISCV && header->e_machine == EM_RISCV &&
+	        class == ELFCLASS64)
+		return 0;
+	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
+		if (header->e_machine == machines[i].machine &&
+		        (!machines[i].class || class == machines[i].class))
+			return boot_foreign(source, machines[i].name, machine);
+	return boot_foreign(source, "foreign (unknown ELF machine)", machine);
+}
+
+static int segment_refuse(
+        const struct boot_source *source, const Elf64_Phdr *segment, const char *why)
+{
+	return log_error(-EINVAL,
+	        "image: '%s': its segment of 0x%" PRIx64 " bytes at 0x%" PRIx64 " %s",
+	        source->kernel_path, segment->p_memsz, segment->p_paddr, why);
+}
+
+/* Keeps the segments ascending; a neighbour that overlaps is found on the way. */
+static int segment_add(struct boot_source *source, const Elf64_Phdr *segment)
+{
+	uint64_t end = segment->p_paddr + segment->p_memsz;
+	struct boot_segment *at = source->segments + source->segment_count;
+
+	if (segment->p_filesz > segment->p_memsz)
+		return segment_refuse(
+		        source, segment, "has more in the file than that");
+	if (segment->p_offset > source->kernel_size ||
+	        segment->p_filesz > source->kernel_size - segment->p_offset)
+		return segment_refuse(
+		        source, segment, "reaches past the end of the file");
+	if (!segment->p_memsz)
+		return 0;
+	if (end < segment->p_paddr)
+		return segment_refuse(source, segment, "wraps around");
+	if (segment->p_paddr < LAYOUT_KERNEL_MIN)
+		return segment_refuse(source, segment,
+		        "lies below 1 MiB; link it at 0x100000 or above");
+	if (source->segment_count == BOOT_SEGMENTS)
+		return log_error(-EINVAL, "image: '%s' has more than %d segments",
+		        source->kernel_path, BOOT_SEGMENTS);
+	for (; at > source->segments && at[-1].guest >= segment->p_paddr; at--)
+		at[0] = at[-1];
+	if (at > source->segments && segment->p_paddr - at[-1].guest < at[-1].size)
+		return segment_refuse(source, segment, "overlaps another");
+	source->segment_count++;
+	if (at + 1 < source->segments + source->segment_count && end > at[1].guest)
+		return segment_refuse(source, segment, "overlaps another");
+	*at = (struct boot_segment){
+	        .guest = segment->p_paddr,
+	        .size = segment->p_memsz,
+	        .file_size = segment->p_filesz,
+	        .offset = segment->p_offset,
+	        .flags = segment->p_flags,
+	};
+	return 0;
+}
+
+static bool owned_by(const char *name, uint32_t size, const char *owner)
+{
+	return size == strlen(owner) + 1 && !memcmp(name, owner, size);
+}
+
+static int note_take(struct boot_source *source, struct notes *notes,
+        const Elf64_Nhdr *note, const char *name, const char *data)
+{
+	uint32_t size = note->n_descsz;
+
+	if (owned_by(name, note->n_namesz, "Xen") && note->n_type == XEN_PHYS32_ENTRY) {
+		/* As wide as the kernel's words, or as the entry's 32 bits. */
+		if (size != 4 && size != 8)
+			return damaged(source, "its PVH entry note has a wrong size");
+		source->pvh_entry = 0;
+		memcpy(&source->pvh_entry, data, size);
+		source->has_pvh = true;
+	} else if (owned_by(name, note->n_namesz, "Xen") &&
+	           note->n_type == XEN_GUEST_OS) {
+		notes->linux_kernel |= owned_by(data, size, "linux");
+	} else if (owned_by(name, note->n_namesz, "Linux")) {
+		notes->linux_kernel = true;
+		/* A free text; Debian and others put the release there. */
+		if (note->n_type == LINUX_BUILD_SALT && size && data[0] >= '1' &&
+		        data[0] <= '9')
+			memcpy(notes->version, data,
+			        size < sizeof(notes->version) ? size
+			                                      : sizeof(notes->version));
+	} else if (owned_by(name, note->n_namesz, "Mayfly") &&
+	           note->n_type == MAYFLY_NEEDS) {
+		if (size != sizeof(notes->needs))
+			return damaged(source, "its Mayfly note has a wrong size");
+		memcpy(&notes->needs, data, size);
+		notes->has_needs = true;
+	}
+	return 0;
+}
+
+static int notes_read(
+        struct boot_source *source, const Elf64_Phdr *segment, struct notes *notes)
+{
+	/* 8 is what .note.gnu.property has; everything else is 4, whatever it claims. */
+	uint64_t align = segment->p_align == 8 ? 8 : 4;
+	uint64_t size = segment->p_filesz, at = 0;
+	char *data;
+	int error;
+
+	if (size > NOTES_MAX)
+		return damaged(source, "its notes are longer than 64 KiB");
+	data = malloc(size ? size : 1);
+	if (!data)
+		return log_error(-ENOMEM, "image: no memory");
+	error = boot_read(source, segment->p_offset, data, size);
+	if (error)
+		error = damaged(source, "its notes lie outside the file");
+	while (!error && size - at >= sizeof(Elf64_Nhdr)) {
+		Elf64_Nhdr note;
+		uint64_t name = at + sizeof(note), text, end;
+
+		memcpy(&note, data + at, sizeof(note));
+		text = (name + note.n_namesz + align - 1) & ~(align - 1);
+		end = text + note.n_descsz;
+		if (end > size) {
+			error = damaged(source, "a note reaches past its segment");
+			break;
+		}
+		error = note_take(source, notes, &note, data + name, data + text);
+		at = (end + align - 1) & ~(align - 1);
+		if (at > size)
+			at = size;
+	}
+	free(data);
+	return error;
+}
+
+/* Whether the file holds what stands at this guest address. */
+static bool segments_hold(const struct boot_source *source, uint64_t guest)
+{
+	for (unsigned i = 0; i < source->segment_count; i++)
+		if (guest - source->segments[i].guest < source->segments[i].file_size)
+			return true;
+	return false;
+}
+
+static int entries_check(const struct boot_source *source)
+{
+	if (source->has_pvh && (source->pvh_entry > UINT32_MAX ||
+	                               !segments_hold(source, source->pvh_entry)))
+		return damaged(source, "its PVH entry is in none of its segments");
+	if (source->has_linux64 && !segments_hold(source, source->elf_entry))
+		return damaged(source, "its entry is in none of its segments");
+	return 0;
+}
+
+static int needs_set(struct boot_source *source, const struct notes *notes)
+{
+	source->needs = boot_needs_all(notes->linux_kernel);
+	if (!notes->has_needs)
+		return 0;
+	if (notes->needs & ~(uint32_t)NEEDS_KNOWN)
+		return log_error(-EINVAL,
+		        "image: '%s' needs what this Mayfly does not know (0x%" PRIx32
+		        "): use a newer one",
+		        source->kernel_path, notes->needs & ~(uint32_t)NEEDS_KNOWN);
+	source->needs.irqchip = notes->needs & NEEDS_IRQCHIP;
+	source->needs.acpi = notes->needs & NEEDS_ACPI;
+	source->needs.console_input = notes->needs & NEEDS_CONSOLE_INPUT;
+	source->needs.legacy = notes->needs & NEEDS_LEGACY;
+	return 0;
+}
+
+/* All program headers, copied, with the notes that some of them point at. */
+static int program_headers_read(struct boot_source *source, const Elf64_Ehdr *header,
+        Elf64_Phdr *segments, struct notes *notes)
+{
+	int error = 0;
+
+	if (header->e_phnum > PROGRAM_HEADERS)
+		return damaged(source, "it has too many program headers");
+	for (unsigned i = 0; i < header->e_phnum && !error; i++) {
+		error = program_header_read(source, header, i, segments + i);
+		if (!error && segments[i].p_type == PT_NOTE)
+			error = notes_read(source, segments + i, notes);
+	}
+	return error;
+}
+
+/* What it is and how it can be entered: before its segments are, to name a program one. */
+static int kind_set(struct boot_source *source, const Elf64_Ehdr *header,
+        const Elf64_Phdr *segments, struct notes *notes)
+{
+	/* Linux before 4.19 may have no note at all; its mapping gives it away. */
+	for (unsigned i = 0; i < header->e_phnum && !source->has_pvh; i++)
+		notes->linux_kernel |= segments[i].p_type == PT_LOAD &&
+		                       segments[i].p_vaddr >= linux_text_map;
+	source->format = FORMAT_ELF;
+	source->elf_entry = header->e_entry;
+	source->has_linux64 = notes->linux_kernel && header->e_machine == EM_X86_64 &&
+	                      header->e_ident[EI_CLASS] == ELFCLASS64;
+	source->initrd_max = LINUX_INITRD_MAX;
+	source->cmdline_max =
+	        notes->linux_kernel ? LINUX_CMDLINE_MAX : BOOT_CMDLINE_MAX - 1;
+	boot_describe(source, notes->linux_kernel ? "Linux vmlinux" : "PVH unikernel",
+	        notes->version, sizeof(notes->version));
+	if (!source->has_pvh && !source->has_linux64)
+		return log_error(-EINVAL,
+		        "image: '%s' is an ELF program, not a kernel: it is not Linux "
+		        "and "
+		        "has no PVH entry (Xen note %d)",
+		        source->kernel_path, XEN_PHYS32_ENTRY);
+	return needs_set(source, notes);
+}
+
+static int elf_probe(struct boot_source *source, enum boot_machine machine)
+{
+	Elf64_Phdr segments[PROGRAM_HEADERS];
+	struct notes notes = {0};
+	Elf64_Ehdr header;
+	int error = header_read(source, &header);
+
+	if (!error)
+		error = machine_check(source, &header, machine);
+	if (!error && header.e_type != ET_EXEC && header.e_type != ET_DYN)
+		error = damaged(source, "it is an ELF object, not linked to run");
+	if (!error)
+		error = program_headers_read(source, &header, segments, &notes);
+	if (!error)
+		error = kind_set(source, &header, segments, &notes);
+	for (unsigned i = 0; !error && i < header.e_phnum; i++)
+		if (segments[i].p_type == PT_LOAD)
+			error = segment_add(source, segments + i);
+	return error ? error : entries_check(source);
+}
+
+const struct image_format format_elf = {
+        .name = "ELF",
+        .probe = elf_probe,
+};

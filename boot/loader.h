@@ -1,0 +1,58 @@
+/*
+ * What the files of boot/ are to each other.
+ *
+ * An image has a format (how its file is read: ELF, bzImage) and offers protocols (how a
+ * vCPU enters it: PVH, Linux's 64-bit entry). Each is a const struct in a file of its
+ * own and one line in a table: formats in probe.c, protocols in boot.c.
+ */
+#pragma once
+
+#include "boot/boot.h"
+
+struct image_format {
+	const char *name;
+	/*
+	 * Fills what boot_open() finds out, from headers copied once. -ENOEXEC, silent,
+	 * if the file is of another format; any other error is logged.
+	 */
+	int (*probe)(struct boot_source *source, enum boot_machine machine);
+};
+
+extern const struct image_format format_elf;     /* elf.c */
+extern const struct image_format format_bzimage; /* bzimage.c */
+
+struct entry_protocol {
+	enum boot_protocol protocol;
+	const char *name; /* of --boot */
+	bool (*offered)(const struct boot_source *source);
+	/*
+	 * Kernel, initrd and command line are in place: writes the boot information and
+	 * sets image->entry and image->info. -EFAULT, silent, if that is not RAM.
+	 */
+	int (*prepare)(const struct boot_source *source, struct memory *memory,
+	        const struct boot_machine_info *machine, struct boot_image *image);
+};
+
+extern const struct entry_protocol protocol_pvh;     /* pvh.c */
+extern const struct entry_protocol protocol_linux64; /* linux.c */
+
+/* probe.c: finds the format, or logs what the file is instead and what helps. */
+int boot_probe(struct boot_source *source, enum boot_machine machine);
+/* Exactly `size` bytes of the kernel's file; -ENODATA past its end; silent. */
+int boot_read(
+        const struct boot_source *source, uint64_t offset, void *data, size_t size);
+/* Logs that the image is made for `name`, which is not what this Mayfly runs. */
+int boot_foreign(
+        const struct boot_source *source, const char *name, enum boot_machine machine);
+/* source->kind: `what`, and the printable start of `version`, which may be hostile. */
+void boot_describe(
+        struct boot_source *source, const char *what, const char *version, size_t size);
+/* Anything a guest may want: for what does not say. */
+struct boot_needs boot_needs_all(bool linux_kernel);
+
+/* boot.c: chooses source->protocol among those that the image offers. */
+int boot_choose(struct boot_source *source, enum boot_protocol protocol);
+
+/* initrd.c: places and loads the initrds, clear of the kernel in `image`. */
+int initrd_load(const struct boot_source *source, struct memory *memory,
+        const struct boot_machine_info *machine, struct boot_image *image);
