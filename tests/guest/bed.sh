@@ -1,0 +1,238 @@
+# The nested bed: a Debian kernel (L1) in QEMU's TCG with SVM emulated, and real guests (L2) on the KVM in it.
+# Sourced by run.sh and linuxkit-demo.sh, not run. README.md says how the parts fit; everything made lies in build/bed.
+
+here=${here:?set by the script that sources this}
+top=$(cd "$here/../.." && pwd)
+bed=${BED_DIR:-$top/build/bed}
+monitor=${BED_MONITOR:-$top/build/mayfly}
+packages="linux-image-cloud-amd64 busybox-static"
+
+# Loaded by the guest's init, in this order after what they depend on.
+l2_modules="virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio-rng crc32c-intel evdev button
+	pvpanic-mmio"
+# In the guest's initrd for the kernel to ask for: modprobe is there.
+l2_modules_on_demand="squashfs erofs isofs loop overlay tun 9pnet_virtio vmw_vsock_virtio_transport"
+l1_modules="kvm-amd tun loop"
+
+# Prints why the bed cannot be used, or nothing.
+bed_lacks() {
+	for tool in qemu-system-x86_64 apt-get dpkg cpio gzip lz4 ldd cc mkfs.ext4; do
+		command -v $tool >/dev/null || { echo "no $tool on this machine"; return; }
+	done
+	qemu-system-x86_64 -accel help | grep -q tcg || echo "this QEMU has no TCG"
+}
+
+# Package names with the kernel's metapackage resolved: the kernel itself is what it depends on.
+bed_package_names() {
+	for name in $packages; do
+		case $name in
+		linux-image-*) apt-cache depends "$name" 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1 ;;
+		*) echo "$name" ;;
+		esac
+	done
+}
+
+# Fetches by package name and unpacks into $bed/root; nothing is installed on this machine.
+bed_fetch() {
+	[ -e "$bed/root/fetched" ] && return
+	names=$(bed_package_names)
+	case $names in
+	*linux-image*) ;;
+	*) apt-get update -qq && names=$(bed_package_names) ;;
+	esac
+	rm -rf "$bed/root" "$bed/deb"
+	mkdir -p "$bed/root" "$bed/deb"
+	(cd "$bed/deb" && apt-get -qq -o APT::Sandbox::User=root download $names) || return
+	for package in "$bed"/deb/*.deb; do
+		dpkg -x "$package" "$bed/root" || return
+	done
+	"$bed/root/bin/busybox" depmod -b "$bed/root" "$(bed_kernel_version)" || return
+	touch "$bed/root/fetched"
+}
+
+bed_kernel_version() {
+	basename "$bed"/root/lib/modules/*
+}
+
+# The modules' files, each after all that it needs, as paths below /.
+bed_module_order() {
+	awk -v wanted="$*" -v base="lib/modules/$(bed_kernel_version)/" '
+	function visit(path,    part, count, i) {
+		if (path in done)
+			return
+		done[path] = 1
+		count = split(needs[path], part, " ")
+		for (i = count; i > 0; i--)
+			visit(part[i])
+		print base path
+	}
+	{
+		path = substr($1, 1, length($1) - 1)
+		name = path
+		sub(".*/", "", name)
+		sub("[.]ko$", "", name)
+		gsub("-", "_", name)
+		file[name] = path
+		needs[path] = substr($0, length($1) + 2)
+	}
+	END {
+		total = split(wanted, want, " ")
+		for (w = 1; w <= total; w++) {
+			name = want[w]
+			gsub("-", "_", name)
+			if (name in file)
+				visit(file[name])
+		}
+	}' "$bed/root/lib/modules/$(bed_kernel_version)/modules.dep"
+}
+
+# bed_system ROOT: what both levels start from, busybox under all its names.
+bed_system() {
+	rm -rf "$1"
+	mkdir -p "$1/bin" "$1/dev" "$1/proc" "$1/sys" "$1/tmp" "$1/run" "$1/etc" "$1/root" "$1/lib"
+	ln -s bin "$1/sbin"
+	cp "$bed/root/bin/busybox" "$1/bin/"
+	for applet in $("$bed/root/bin/busybox" --list); do
+		[ -e "$1/bin/$applet" ] || ln -s busybox "$1/bin/$applet"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n' >"$1/etc/passwd"
+	printf 'root:x:0:\nkvm:x:104:\nnogroup:x:65534:\n' >"$1/etc/group"
+}
+
+# bed_modules ROOT NAMES: the modules' files, and their order in lib/modules/order.
+bed_modules() {
+	system=$1
+	shift
+	bed_module_order "$@" >"$system/lib/modules.order"
+	(cd "$bed/root" && cpio -pdm --quiet "$system") <"$system/lib/modules.order"
+	mv "$system/lib/modules.order" "$system/lib/modules/order"
+}
+
+# bed_programs ROOT FILES: programs of this machine, with ld.so and the libraries they load.
+bed_programs() {
+	system=$1
+	shift
+	for program; do
+		cp -L "$program" "$system/bin/"
+		{ ldd "$program" 2>/dev/null || true; } | grep -o '/[^ ]*'
+	done | sort -u | while read -r library; do
+		mkdir -p "$system$(dirname "$library")"
+		cp -L "$library" "$system$library"
+	done
+}
+
+bed_cpio() {
+	(cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet)
+}
+
+# The guest as LinuxKit's kernel+initrd build lays it out: l2/debian-kernel, -initrd.img, -cmdline; and vmlinux.
+bed_build_l2() {
+	version=$(bed_kernel_version)
+	system=$bed/l2-system
+	bed_system "$system"
+	bed_modules "$system" $l2_modules $l2_modules_on_demand
+	bed_module_order $l2_modules >"$system/lib/modules/order"
+	cp "$bed/root/lib/modules/$version/modules.dep" "$system/lib/modules/$version/"
+	cc -O2 -Wall -Wextra -static -nostdlib -o "$system/bin/mark" "$here/l2/mark.c"
+	install -m 755 "$here/l2/init" "$system/init"
+	mkdir "$system/tests"
+	cp "$here"/l2/tests/* "$system/tests/"
+
+	mkdir -p "$bed/l2"
+	cp "$bed/root/boot/vmlinuz-$version" "$bed/l2/debian-kernel"
+	bed_cpio "$system" | gzip -1 -n >"$bed/l2/debian-initrd.img"
+	printf 'console=ttyS0 quiet cryptomgr.notests' >"$bed/l2/debian-cmdline"
+	bed_extract_vmlinux "$bed/l2/debian-kernel" "$bed/l2/vmlinux"
+}
+
+# u8|u32 FILE OFFSET: a little-endian number of the setup header.
+bed_number() {
+	od -An -t "$1" -j "$3" -N "${1#u}" "$2" | tr -d ' '
+}
+
+# Linux, x86/boot.rst: the payload's place counts from the protected-mode code, which follows setup_sects + 1
+# sectors. Debian compresses with LZ4 (legacy frame, the unpacked size in 4 bytes behind it).
+bed_extract_vmlinux() {
+	code=$((($(bed_number u1 "$1" $((0x1f1))) + 1) * 512))
+	offset=$(bed_number u4 "$1" $((0x248)))
+	length=$(bed_number u4 "$1" $((0x24c)))
+	tail -c +$((code + offset + 1)) "$1" | head -c $((length - 4)) | lz4 -dcq >"$2"
+	[ "$(head -c 4 "$2" | tail -c 3)" = ELF ]
+}
+
+# The host level: the monitor under test and its libraries, the guests, the checks.
+bed_build_l1() {
+	system=$bed/l1-system
+	bed_system "$system"
+	bed_modules "$system" $l1_modules
+	install -m 755 "$here/l1/init" "$system/init"
+	mkdir -p "$system/checks" "$bed/tools"
+	cp "$here"/l1/*.sh "$system/checks/"
+	for tool in dns first pty; do
+		cc -O2 -Wall -Wextra -o "$bed/tools/$tool" "$here/l1/$tool.c"
+	done
+	bed_programs "$system" "$bed"/tools/* "$(command -v mkfs.ext4)" "$(command -v e2fsck)"
+	bed_cpio "$system" >"$bed/l1.cpio"
+
+	system=$bed/guests-system
+	rm -rf "$system"
+	mkdir -p "$system/guests"
+	cp "$bed"/l2/debian-* "$system/guests/"
+	[ ! -d "$top/build/guests" ] || find "$top/build/guests" -maxdepth 1 -type f -perm -u+x -size -8M \
+		-exec cp -t "$system/guests/" {} +
+	bed_cpio "$system" >"$bed/guests.cpio"
+	rm "$system"/guests/*
+	ln "$bed/l2/vmlinux" "$system/guests/"
+	bed_cpio "$system" >"$bed/vmlinux.cpio"
+}
+
+# Not everything is rebuilt for each run: the guest only when its own sources or the kernel have changed.
+bed_prepare() {
+	mkdir -p "$bed"
+	exec 9>"$bed/lock"
+	flock 9
+	bed_fetch || { flock -u 9; return 1; }
+	if [ ! -e "$bed/l2/built" ] || [ -n "$(find "$here/l2" "$here/bed.sh" -newer "$bed/l2/built")" ]; then
+		bed_build_l2 && touch "$bed/l2/built"
+	fi && bed_build_l1
+	set -- $?
+	flock -u 9
+	return "$1"
+}
+
+# bed_monitor FILE: a cpio of the monitor alone. It finds libslirp by dlopen, so ldd does not name that.
+bed_monitor() {
+	system=$(mktemp -d "$bed/monitor.XXXXXX")
+	mkdir "$system/bin"
+	slirp=$(ldconfig -p | sed -n 's/.*libslirp\.so\.0 .*x86-64.* => //p' | head -n 1)
+	bed_programs "$system" "$monitor" $slirp
+	mv "$system/bin/$(basename "$monitor")" "$system/bin/mayfly" 2>/dev/null
+	bed_cpio "$system" >"$1"
+	rm -rf "$system"
+}
+
+# bed_boot GROUP DIRECTORY LIMIT [WORDS]: one L1 boot that runs l1/GROUP.sh; its console on stdout, CRs removed. BED_ICOUNT=1
+# makes virtual time count instructions: slow, but the same to the byte each time. BED_OVERLAY names a folder laid over L1's root.
+bed_boot() {
+	group=$1
+	directory=$2
+	limit=$3
+	shift 3
+	if [ "${BED_ICOUNT:-0}" = 1 ]; then
+		machine="-accel tcg -cpu max,-erms,-fsrm -smp 1 -icount shift=1,sleep=off -seed 1
+			-rtc base=2020-01-01,clock=vm"
+	else
+		machine="-accel tcg,thread=multi -cpu max -smp ${BED_CPUS:-2}"
+	fi
+	cat "$bed/l1.cpio" "$bed/guests.cpio" >"$directory/initrd"
+	case $group in
+	boot* | bench*) cat "$bed/vmlinux.cpio" >>"$directory/initrd" ;;
+	esac
+	bed_monitor "$directory/monitor.cpio"
+	cat "$directory/monitor.cpio" >>"$directory/initrd"
+	[ -z "${BED_OVERLAY:-}" ] || bed_cpio "$BED_OVERLAY" >>"$directory/initrd"
+	timeout -k 5 "$limit" qemu-system-x86_64 -M q35 $machine -m 2G -nographic -no-reboot -net none \
+		-kernel "$bed/l2/debian-kernel" -initrd "$directory/initrd" \
+		-append "console=ttyS0 panic=-1 quiet cryptomgr.notests t=$group $*" </dev/null 2>&1 |
+		sed -u 's/\r*$//; s/\x1b[^a-zA-Z]*[a-zA-Z]//g'
+}

@@ -1,0 +1,30 @@
+# Every way in, with the sizes asked for; issue: bzImage, vmlinux through PVH and through the Linux entry.
+
+# boots NAME CPUS MEMORY_MIB ENDING ARGUMENTS...: one guest, and what all of them must see.
+boots() {
+	name=$1
+	cpus=$2
+	memory=$3
+	ending=$4
+	shift 4
+	words="$cmdline mayfly.test=boot mayfly.argument=$ending"
+	run_guest --cpus "$cpus" --mem "${memory}M" "$@" -- mayfly.test=boot "mayfly.argument=$ending"
+	check "${name}_reaches_init" grep -q '^@init reached' console
+	equal "${name}_has_its_cpus" "$cpus" "$(said cpus)"
+	check "${name}_has_its_memory" kib_between $(((memory - 1) * 1024)) $((memory * 1024)) "$(said memory)"
+	case " $(said cmdline) " in
+	*" $words "*) ok "${name}_has_its_command_line" ;;
+	*) not_ok "${name}_has_its_command_line" "wanted '$words' in '$(said cmdline)'" ;;
+	esac
+	equal "${name}_kernel_measures_and_waits_for_nothing" "" "$(said noise)"
+	check "${name}_counts_serial_interrupts" above_zero "$(said serial)"
+	check "${name}_counts_timer_interrupts" above_zero "$(said timer)"
+	equal "${name}_uses_kvm_clock" kvm-clock "$(said clocksource)"
+	equal "${name}_${ending}_is_status_0" 0 "$status"
+}
+
+vmlinux="--initrd /guests/debian-initrd.img"
+boots bzimage 1 1024 poweroff /guests/debian
+boots bzimage_2_cpus 2 128 reboot /guests/debian
+boots vmlinux_pvh 2 6144 poweroff $vmlinux --boot pvh --cmdline "$cmdline" /guests/vmlinux
+boots vmlinux_linux 1 128 kbd $vmlinux --boot linux --cmdline "$cmdline" /guests/vmlinux

@@ -1,0 +1,38 @@
+# How a guest's end reaches the monitor's exit status.
+
+# ends NAME STATUS ENDING [KERNEL ARGUMENTS]
+ends() {
+	name=$1
+	wanted=$2
+	ending=$3
+	shift 3
+	run_guest --mem 256M /guests/debian -- mayfly.test=boot "mayfly.argument=$ending" "$@"
+	equal "$name" "$wanted:reached" "$status:$(said init)"
+}
+
+ends reboot_k_is_status_0 0 reboot reboot=k
+ends reboot_t_is_status_0 0 reboot reboot=t
+ends triple_fault_is_status_3 3 triple
+check triple_fault_shows_the_registers grep -qi 'rip' errors
+ends panic_is_status_3 3 panic
+
+start_guest --mem 256M /guests/debian -- mayfly.test=boot mayfly.argument=button
+wait_said button && sleep 1
+kill -TERM "$pid"
+end_guest
+equal sigterm_presses_the_power_button "0:pressed" "$status:$(grep -o '^@pressed' console | tr -d @)"
+
+start_guest --mem 256M --grace 1 /guests/debian -- mayfly.test=boot mayfly.argument=wait
+wait_said waiting
+kill -TERM "$pid"
+end_guest
+equal sigterm_ends_a_guest_that_does_not_listen 143 "$status"
+
+start_guest --mem 256M --on-reboot restart /guests/debian -- mayfly.test=boot mayfly.argument=reboot
+booted_twice() {
+	[ "$(grep -c '^@init reached' console)" -ge 2 ] || ! alive
+}
+wait_for "$limit" booted_twice
+check on_reboot_restart_boots_again [ "$(grep -c '^@init reached' console)" -ge 2 ]
+kill -KILL "$pid"
+end_guest

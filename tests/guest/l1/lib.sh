@@ -1,0 +1,100 @@
+# What the groups of checks share. A check prints one verdict line; run.sh counts them.
+
+cmdline=$(cat /guests/debian-cmdline)
+ram=1G
+limit=90 # seconds for one guest, from exec to the end of the monitor
+
+ok() {
+	echo "ok $1"
+}
+
+# not_ok NAME WHY: with the end of what guest and monitor said.
+not_ok() {
+	echo "not ok $1: $2"
+	tail -n 12 console 2>/dev/null | sed 's/^/#   guest: /'
+	tail -n 12 errors 2>/dev/null | sed 's/^/#   mayfly: /'
+}
+
+skip() {
+	echo "skip $1: $2"
+}
+
+# check NAME COMMAND...: ok when the command succeeds.
+check() {
+	name=$1
+	shift
+	if "$@"; then ok "$name"; else not_ok "$name" "failed: $*"; fi
+}
+
+# equal NAME WANTED FOUND
+equal() {
+	if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "wanted '$2', found '$3'"; fi
+}
+
+# What the guest said of this: the rest of its line "@KEY VALUE".
+said() {
+	tr -d '\r' <console | sed -n "s/^@$1 *//p" | tail -n 1
+}
+
+# start_guest ARGUMENTS...: mayfly run, in the background; its pid in $pid. Its stdin is $input, /dev/null by default.
+start_guest() {
+	: >console
+	: >errors
+	# The inner shell is the process that becomes the monitor, so that $! is the monitor's own pid.
+	mayfly run "$@" <"${input:-/dev/null}" >console 2>errors &
+	pid=$!
+	(
+		sleep "$limit"
+		kill -KILL "$pid"
+	) 2>/dev/null &
+	dog=$!
+}
+
+# Waits for the end of the monitor, at most $limit seconds from its start; its status in $status.
+end_guest() {
+	wait "$pid" 2>/dev/null
+	status=$?
+	kill "$dog" 2>/dev/null
+	wait "$dog" 2>/dev/null
+}
+
+run_guest() {
+	start_guest "$@"
+	end_guest
+}
+
+alive() {
+	kill -0 "$pid" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null
+}
+
+# Waits until the guest has said "@KEY"; fails when the monitor ends before.
+wait_said() {
+	while ! grep -q "^@$1" console; do
+		alive || return 1
+		usleep 100000
+	done
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	left=$(($1 * 5))
+	shift
+	until "$@"; do
+		left=$((left - 1))
+		[ "$left" -gt 0 ] || return 1
+		usleep 200000
+	done
+}
+
+kib_between() {
+	[ "${3:-0}" -ge "$1" ] && [ "${3:-0}" -le "$2" ]
+}
+
+above_zero() {
+	[ "${1:-0}" -gt 0 ]
+}
+
+# Clock ticks of CPU time that the monitor has used.
+ticks() {
+	awk '{ print $14 + $15 }' "/proc/$pid/stat"
+}

@@ -1,0 +1,61 @@
+#!/bin/sh
+# run.sh [GROUP...]: boots real guests in the nested bed and counts the checks' verdicts; see README.md. Status 1 if one
+# failed. BED_MONITOR, BED_ICOUNT, BED_CPUS, BED_OVERLAY and BED_LIMIT (seconds for a group) change the run.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/bed.sh"
+
+passed=0
+failed=0
+skipped=0
+
+count() {
+	grep -c "$1" "$2" || true
+}
+
+finish() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ]
+	exit
+}
+
+skip_all() {
+	echo "skip guest: $1"
+	skipped=$((skipped + 1))
+	finish
+}
+
+# A group that does not come to its end has failed, whatever its checks said before.
+run_group() {
+	log=$work/$1.log
+	bed_boot "$1" "$work" "${BED_LIMIT:-600}" | tee "$log" | grep --line-buffered -E '^(ok|not ok|skip|#) '
+	if ! grep -q '^bed done' "$log"; then
+		echo "not ok $1: the bed ended before its last check"
+		tail -n 30 "$log" | sed 's/^/#   /'
+		failed=$((failed + 1))
+	fi
+	passed=$((passed + $(count '^ok ' "$log")))
+	failed=$((failed + $(count '^not ok ' "$log")))
+	skipped=$((skipped + $(count '^skip ' "$log")))
+}
+
+[ $# -gt 0 ] || set -- boot exits disk net console
+lacks=$(bed_lacks)
+[ -z "$lacks" ] || skip_all "$lacks"
+[ -x "$monitor" ] || { echo "not ok guest: no $monitor: run make first"; failed=1; finish; }
+bed_prepare >"${TMPDIR:-/tmp}/bed.$$" 2>&1 || {
+	tail -n 5 "${TMPDIR:-/tmp}/bed.$$" | sed 's/^/#   /'
+	rm -f "${TMPDIR:-/tmp}/bed.$$"
+	skip_all "the bed could not be made"
+}
+rm -f "${TMPDIR:-/tmp}/bed.$$"
+
+work=$(mktemp -d "$bed/run.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+for group; do
+	echo "# group $group"
+	start=$(date +%s)
+	run_group "$group"
+	echo "# group $group took $(($(date +%s) - start)) s"
+done
+finish
