@@ -1,0 +1,597 @@
+/*
+ * The real back ends: libslirp, and taps in a network namespace of the test's own. What
+ * needs a namespace runs in a child, whose exit status is the verdict.
+ */
+#include "devices/nic.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/loop_fake.h"
+#include "tests/unit/unit.h"
+#include "vmm/config.h"
+
+enum { HEADER = 12, ETHERNET = 14, SKIPPED = 77 };
+
+static const uint8_t guest_mac[6] = {2, 0, 0, 0, 0, 1};
+
+struct bed {
+	struct loop *loop;
+	pthread_mutex_t lock;
+	struct nic *nic;
+	unsigned reports;
+	uint8_t frame[HEADER + 2000]; /* what was received last */
+	size_t size;                  /* without the header */
+};
+
+static void ready(void *context, short events)
+{
+	(void)events;
+	((struct bed *)context)->reports++;
+}
+
+static bool up(struct bed *bed, const struct nic_config *config)
+{
+	memset(bed, 0, sizeof(*bed));
+	pthread_mutex_init(&bed->lock, NULL);
+	bed->nic = nic_open(config);
+	if (!bed->nic)
+		return false;
+	bed->loop = loop_create();
+	return nic_start(bed->nic, bed->loop, &bed->lock, ready, bed) == 0;
+}
+
+static void down(struct bed *bed)
+{
+	nic_close(bed->nic);
+	CU_ASSERT_EQUAL(loop_fake_count(bed->loop), 0);
+	loop_destroy(bed->loop);
+}
+
+static int send_frame(struct bed *bed, const void *frame, size_t size)
+{
+	static const uint8_t header[HEADER];
+	struct iovec iov[] = {{(void *)header, HEADER}, {(void *)frame, size}};
+	int result = bed->nic->type->send(bed->nic, iov, 2, HEADER + size);
+
+	if (bed->nic->type->flush)
+		bed->nic->type->flush(bed->nic);
+	return result;
+}
+
+/* The next frame for the guest, without waiting. */
+static bool receive_now(struct bed *bed)
+{
+	struct iovec iov = {bed->frame, sizeof(bed->frame)};
+	long got = bed->nic->type->receive(bed->nic, &iov, 1, sizeof(bed->frame));
+
+	bed->size = got > HEADER ? (size_t)got - HEADER : 0;
+	return got > 0;
+}
+
+static const uint8_t *payload(const struct bed *bed)
+{
+	return bed->frame + HEADER;
+}
+
+static uint16_t get16(const uint8_t *data)
+{
+	return (uint16_t)(data[0] << 8 | data[1]);
+}
+
+static void put16(uint8_t *data, unsigned value)
+{
+	data[0] = (uint8_t)(value >> 8);
+	data[1] = (uint8_t)value;
+}
+
+static void arp(struct bed *bed, unsigned operation, unsigned target)
+{
+	uint8_t frame[42] = {[12] = 8, 6, 0, 1, 8, 0, 6, 4, 0, (uint8_t)operation};
+
+	memset(frame, 0xff, 6);
+	memcpy(frame + 6, guest_mac, 6);
+	memcpy(frame + 22, guest_mac, 6);
+	memcpy(frame + 28, (uint8_t[]){10, 0, 2, 15}, 4);
+	memcpy(frame + 38, (uint8_t[]){10, 0, 2, (uint8_t)target}, 4);
+	send_frame(bed, frame, sizeof(frame));
+}
+
+/* Waits for an IPv4 frame of `protocol`, answering ARP meanwhile. */
+static bool receive_ip(struct bed *bed, unsigned protocol)
+{
+	bed->nic->type->listen(bed->nic, POLLIN);
+	for (unsigned i = 0; i < 300; i++) {
+		while (receive_now(bed)) {
+			const uint8_t *frame = payload(bed);
+
+			if (get16(frame + 12) == ETH_P_IP && frame[23] == protocol)
+				return true;
+			if (get16(frame + 12) == ETH_P_ARP && get16(frame + 20) == 1)
+				arp(bed, 2, 2);
+		}
+		loop_fake_wait(bed->loop, 10);
+		loop_fake_advance(bed->loop, 1000000);
+	}
+	return false;
+}
+
+static size_t make_udp(uint8_t *frame, uint32_t from, uint32_t to, unsigned from_port,
+        unsigned to_port, const void *data, size_t size)
+{
+	uint8_t *ip = frame + ETHERNET;
+	uint32_t sum = 0;
+
+	memset(frame, 0, ETHERNET + 28);
+	memset(frame, 0xff, 6);
+	memcpy(frame + 6, guest_mac, 6);
+	put16(frame + 12, ETH_P_IP);
+	ip[0] = 0x45;
+	put16(ip + 2, (unsigned)(28 + size));
+	ip[8] = 64;
+	ip[9] = IPPROTO_UDP;
+	memcpy(ip + 12, &(uint32_t){htonl(from)}, 4);
+	memcpy(ip + 16, &(uint32_t){htonl(to)}, 4);
+	for (unsigned i = 0; i < 20; i += 2)
+		sum += get16(ip + i);
+	put16(ip + 10, ~((sum & 0xffff) + (sum >> 16)) & 0xffff);
+	put16(ip + 20, from_port);
+	put16(ip + 22, to_port);
+	put16(ip + 24, (unsigned)(8 + size));
+	memcpy(ip + 28, data, size);
+	return ETHERNET + 28 + size;
+}
+
+static unsigned open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (dir && readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* A port of 127.0.0.1 that nobody uses; with `keep`, one that is listened on. */
+static uint16_t find_port(int *keep)
+{
+	struct sockaddr_in address = {
+	        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	bind(fd, (struct sockaddr *)&address, size);
+	getsockname(fd, (struct sockaddr *)&address, &size);
+	if (keep) {
+		listen(fd, 1);
+		*keep = fd;
+	} else {
+		close(fd);
+	}
+	return ntohs(address.sin_port);
+}
+
+/* The user-mode network. */
+
+static void slirp_is_not_loaded_unless_asked_for(void)
+{
+	struct nic_config config = {.tap = "mayfly-none"};
+	void *library;
+
+	CU_ASSERT_PTR_NULL(nic_open(&config));
+	library = dlopen("libslirp.so.0", RTLD_NOLOAD | RTLD_NOW);
+	CU_ASSERT_PTR_NULL(library);
+}
+
+static void mac_is_given_or_made_up(void)
+{
+	struct nic_config config = {0};
+	struct nic *one = nic_open(&config), *two = nic_open(&config);
+
+	CU_ASSERT_FATAL(one && two);
+	CU_ASSERT_EQUAL(one->mac[0], 2);
+	CU_ASSERT_NOT_EQUAL(memcmp(one->mac, two->mac, 6), 0);
+	nic_close(one);
+	nic_close(two);
+	config.has_mac = true;
+	memcpy(config.mac, guest_mac, 6);
+	one = nic_open(&config);
+	CU_ASSERT_EQUAL(memcmp(one->mac, guest_mac, 6), 0);
+	nic_close(one);
+}
+
+static void dhcp_offers_the_address(void)
+{
+	static const struct nic_config config;
+	uint8_t dhcp[300] = {1, 1, 6, 0, 1, 2, 3, 4};
+	uint8_t frame[ETHERNET + 28 + sizeof(dhcp)];
+	struct bed bed;
+
+	memcpy(dhcp + 28, guest_mac, 6);
+	memcpy(dhcp + 236, (uint8_t[]){99, 130, 83, 99, 53, 1, 1, 255}, 8);
+	CU_ASSERT_FATAL(up(&bed, &config));
+	CU_ASSERT_EQUAL(
+	        send_frame(&bed, frame,
+	                make_udp(frame, 0, 0xffffffff, 68, 67, dhcp, sizeof(dhcp))),
+	        0);
+	CU_ASSERT_FATAL(receive_ip(&bed, IPPROTO_UDP));
+	const uint8_t *reply = payload(&bed) + ETHERNET + 28;
+	CU_ASSERT_EQUAL(reply[0], 2);
+	CU_ASSERT_EQUAL(memcmp(reply + 4, dhcp + 4, 4), 0);
+	CU_ASSERT_EQUAL(memcmp(reply + 16, ((uint8_t[]){10, 0, 2, 15}), 4), 0);
+	CU_ASSERT_EQUAL(memcmp(bed.frame, ((uint8_t[HEADER]){0}), HEADER), 0);
+	down(&bed);
+}
+
+static void frames_are_reported_while_they_last(void)
+{
+	static const struct nic_config config;
+	struct bed bed;
+
+	CU_ASSERT_FATAL(up(&bed, &config));
+	arp(&bed, 1, 2);
+	CU_ASSERT_EQUAL(bed.reports, 0);
+	bed.nic->type->listen(bed.nic, POLLIN);
+	for (unsigned i = 0; i < 3; i++)
+		loop_fake_advance(bed.loop, 0);
+	CU_ASSERT(bed.reports >= 3);
+	CU_ASSERT(receive_now(&bed));
+	bed.reports = 0;
+	for (unsigned i = 0; i < 3; i++)
+		loop_fake_advance(bed.loop, 0);
+	CU_ASSERT_EQUAL(bed.reports, 0);
+	arp(&bed, 1, 2);
+	CU_ASSERT_EQUAL(bed.reports, 1);
+	down(&bed);
+}
+
+static void flood_stays_bounded(void)
+{
+	static const struct nic_config config;
+	uint8_t frame[ETHERNET + 1600] = {0};
+	unsigned frames = 0, admitted = 0;
+	struct bed bed;
+
+	CU_ASSERT_FATAL(up(&bed, &config));
+	for (unsigned i = 0; i < 10000; i++)
+		arp(&bed, 1, 2);
+	while (receive_now(&bed))
+		frames++;
+	CU_ASSERT_EQUAL(frames, 256);
+
+	make_udp(frame, 0x0a00020f, 0x0a000202, 1, 2, frame, 0);
+	put16(frame + ETHERNET + 6, 0x2000); /* more fragments */
+	for (unsigned i = 0; i < 6000; i++)
+		admitted += send_frame(&bed, frame, ETHERNET + 28) == 0;
+	CU_ASSERT_EQUAL(admitted, 4096);
+
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, ETHERNET - 1), -EMSGSIZE);
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, ETHERNET + 1501), -EMSGSIZE);
+	put16(frame + 12, ETH_P_IPV6);
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, 100), -EPERM);
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, ETHERNET), -EPERM);
+	down(&bed);
+}
+
+static void published_port_reaches_the_guest(void)
+{
+	struct nic_config config = {.publish_count = 1};
+	struct sockaddr_in address = {
+	        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	unsigned fds = open_fds();
+	struct bed bed;
+	char byte;
+
+	config.publish[0] =
+	        (struct publish_config){INADDR_LOOPBACK, find_port(NULL), 80, false};
+	CU_ASSERT_FATAL(up(&bed, &config));
+	address.sin_port = htons(config.publish[0].host);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	CU_ASSERT_EQUAL_FATAL(
+	        connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_FATAL(receive_ip(&bed, IPPROTO_TCP));
+	CU_ASSERT_EQUAL(get16(payload(&bed) + ETHERNET + 22), 80);
+	CU_ASSERT_EQUAL(payload(&bed)[ETHERNET + 33], 0x02); /* SYN */
+	CU_ASSERT_EQUAL(
+	        memcmp(payload(&bed) + ETHERNET + 16, ((uint8_t[]){10, 0, 2, 15}), 4),
+	        0);
+	down(&bed);
+	/* With the network, its sockets are gone. */
+	CU_ASSERT(recv(fd, &byte, 1, MSG_DONTWAIT) <= 0 && errno != EAGAIN);
+	close(fd);
+	CU_ASSERT_EQUAL(open_fds(), fds);
+}
+
+static void udp_is_published_too(void)
+{
+	struct nic_config config = {.publish_count = 1};
+	struct sockaddr_in address = {
+	        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct bed bed;
+
+	config.publish[0] =
+	        (struct publish_config){INADDR_LOOPBACK, find_port(NULL), 5000, true};
+	CU_ASSERT_FATAL(up(&bed, &config));
+	address.sin_port = htons(config.publish[0].host);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	sendto(fd, "hello", 5, 0, (struct sockaddr *)&address, sizeof(address));
+	CU_ASSERT_FATAL(receive_ip(&bed, IPPROTO_UDP));
+	CU_ASSERT_EQUAL(get16(payload(&bed) + ETHERNET + 22), 5000);
+	CU_ASSERT_EQUAL(memcmp(payload(&bed) + ETHERNET + 28, "hello", 5), 0);
+	close(fd);
+	down(&bed);
+}
+
+static void busy_port_is_refused(void)
+{
+	struct nic_config config = {.publish_count = 2};
+	unsigned fds = open_fds();
+	int fd;
+
+	config.publish[0] =
+	        (struct publish_config){INADDR_LOOPBACK, find_port(NULL), 80, false};
+	config.publish[1] =
+	        (struct publish_config){INADDR_LOOPBACK, find_port(&fd), 81, false};
+	CU_ASSERT_PTR_NULL(nic_open(&config));
+	close(fd);
+	CU_ASSERT_EQUAL(open_fds(), fds);
+}
+
+static void start_fails_cleanly(void)
+{
+	static const struct nic_config config;
+
+	for (unsigned successes = 0; successes < 2; successes++) {
+		struct bed bed = {.loop = loop_create(), .nic = nic_open(&config)};
+
+		loop_fake_limit(bed.loop, successes);
+		CU_ASSERT(nic_start(bed.nic, bed.loop, &bed.lock, ready, &bed) < 0);
+		down(&bed);
+	}
+}
+
+/* In a namespace. */
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t size = (ssize_t)strlen(text);
+	bool written = fd >= 0 && write(fd, text, (size_t)size) == size;
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+static bool bring_up(const char *name)
+{
+	struct ifreq request = {.ifr_flags = IFF_UP};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+	int error = ioctl(fd, SIOCSIFFLAGS, &request);
+	close(fd);
+	return error == 0;
+}
+
+static bool enter_namespace(void)
+{
+	char map[64];
+	unsigned uid = getuid();
+
+	if (uid != 0) {
+		if (unshare(CLONE_NEWUSER) < 0)
+			return false;
+		snprintf(map, sizeof(map), "0 %u 1", uid);
+		if (!write_file("/proc/self/uid_map", map))
+			return false;
+	}
+	return unshare(CLONE_NEWNS | CLONE_NEWNET) == 0 &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       bring_up("lo");
+}
+
+static void in_namespace(const char *what, bool (*test)(void))
+{
+	int status = 0;
+
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(!enter_namespace() ? SKIPPED : test() ? 0 : 1);
+	waitpid(child, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+		printf("skip nic: %s: no namespaces for this user here\n", what);
+	else
+		CU_ASSERT_EQUAL(status, 0);
+}
+
+/* A bind mount, as the file belongs to the machine. */
+static bool set_resolver(const char *text)
+{
+	char path[] = "/tmp/mayfly-nic-XXXXXX";
+	int fd = mkstemp(path);
+
+	close(fd);
+	bool done = write_file(path, text) &&
+	            mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0;
+	unlink(path);
+	return done;
+}
+
+static bool ask_dns(struct bed *bed)
+{
+	static const struct nic_config config;
+	uint8_t frame[100];
+
+	return up(bed, &config) && send_frame(bed, frame,
+	                                   make_udp(frame, 0x0a00020f, 0x0a000203, 1234,
+	                                           53, "query", 5)) == 0;
+}
+
+static bool stub_resolver_answers(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
+	socklen_t size = sizeof(address);
+	struct bed bed;
+	char query[5];
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	address.sin_addr.s_addr = inet_addr("127.0.0.53");
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	        !set_resolver("nameserver 127.0.0.53\n") || !ask_dns(&bed))
+		return false;
+	if (recvfrom(fd, query, 5, 0, (struct sockaddr *)&address, &size) != 5 ||
+	        memcmp(query, "query", 5) != 0)
+		return false;
+	sendto(fd, "reply", 5, 0, (struct sockaddr *)&address, size);
+	return receive_ip(&bed, IPPROTO_UDP) &&
+	       memcmp(payload(&bed) + ETHERNET + 12, (uint8_t[]){10, 0, 2, 3}, 4) ==
+	               0 &&
+	       memcmp(payload(&bed) + ETHERNET + 28, "reply", 5) == 0;
+}
+
+static bool no_resolver_is_refused_at_once(void)
+{
+	struct bed bed;
+
+	return set_resolver("") && ask_dns(&bed) && receive_ip(&bed, IPPROTO_ICMP) &&
+	       payload(&bed)[ETHERNET + 20] == 3;
+}
+
+static void dns_works_behind_a_stub(void)
+{
+	in_namespace("DNS by a stub", stub_resolver_answers);
+}
+
+static void dns_without_resolver_is_refused(void)
+{
+	in_namespace("DNS without a resolver", no_resolver_is_refused_at_once);
+}
+
+static bool make_tap(const char *name, short flags)
+{
+	struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | flags)};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+	bool made = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0 &&
+	            ioctl(fd, TUNSETPERSIST, 1) == 0;
+	if (fd >= 0)
+		close(fd);
+	return made && bring_up(name);
+}
+
+static bool open_tap(const char *name, struct bed *bed)
+{
+	struct nic_config config = {.tap = name};
+
+	return up(bed, &config);
+}
+
+static bool tap_carries(void)
+{
+	uint8_t frame[60] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x88, 0xb5, 'm', 'f'};
+	struct sockaddr_ll address = {
+	        .sll_family = AF_PACKET, .sll_protocol = htons(0x88b5)};
+	uint8_t got[100];
+	struct bed bed;
+
+	if (!make_tap("mf0", 0) || !open_tap("mf0", &bed))
+		return false;
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(0x88b5));
+	address.sll_ifindex = (int)if_nametoindex("mf0");
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return false;
+	bed.nic->type->set_features(bed.nic, bed.nic->type->features);
+	if (send_frame(&bed, frame, sizeof(frame)) != 0 ||
+	        recv(fd, got, sizeof(got), 0) != 60 || memcmp(got, frame, 60) != 0)
+		return false;
+	frame[15] = 'g';
+	send(fd, frame, sizeof(frame), 0);
+	bed.nic->type->listen(bed.nic, POLLIN);
+	if (loop_fake_wait(bed.loop, 1000) == 0 || bed.reports != 1)
+		return false;
+	do {
+		if (!receive_now(&bed))
+			return false;
+	} while (bed.size != 60 || memcmp(payload(&bed), frame, 60) != 0);
+	while (receive_now(&bed))
+		;
+	/* Busy; and free again once it is closed. */
+	struct bed other;
+	if (open_tap("mf0", &other))
+		return false;
+	down(&bed);
+	return open_tap("mf0", &other);
+}
+
+static bool multi_queue_tap_opens(void)
+{
+	struct bed bed;
+
+	return make_tap("mf1", IFF_MULTI_QUEUE) && open_tap("mf1", &bed);
+}
+
+static bool no_interface_is_made(void)
+{
+	struct bed bed;
+
+	return !open_tap("mf2", &bed) && !if_nametoindex("mf2") &&
+	       !open_tap("lo", &bed) && !open_tap("a-name-of-sixteen", &bed);
+}
+
+static void tap_carries_frames(void)
+{
+	in_namespace("tap", tap_carries);
+}
+
+static void tap_with_queues_opens(void)
+{
+	in_namespace("multi-queue tap", multi_queue_tap_opens);
+}
+
+static void tap_must_exist(void)
+{
+	in_namespace("absent tap", no_interface_is_made);
+}
+
+int main(void)
+{
+	static const struct unit_test tests[] = {
+	        UNIT(slirp_is_not_loaded_unless_asked_for),
+	        UNIT(mac_is_given_or_made_up),
+	        UNIT(dhcp_offers_the_address),
+	        UNIT(frames_are_reported_while_they_last),
+	        UNIT(flood_stays_bounded),
+	        UNIT(published_port_reaches_the_guest),
+	        UNIT(udp_is_published_too),
+	        UNIT(busy_port_is_refused),
+	        UNIT(start_fails_cleanly),
+	        UNIT(dns_works_behind_a_stub),
+	        UNIT(dns_without_resolver_is_refused),
+	        UNIT(tap_carries_frames),
+	        UNIT(tap_with_queues_opens),
+	        UNIT(tap_must_exist),
+	        {0},
+	};
+	return unit_run("nic", tests);
+}
