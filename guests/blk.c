@@ -1,7 +1,7 @@
 /*
- * Writes a pattern to the first, a middle and the last sector of each virtio-blk device,
- * flushes, and reads it back. Leaves with 0 if all of it was there, with 2 if there is no device.
- * One past the last sector must be refused.
+ * Writes a pattern to the first, a middle and the last sector of each virtio-blk device
+ * (two at most), flushes and reads it back; past the last sector both must be refused.
+ * Leaves with 0 if all of that was so, with 2 if there is no device.
  */
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
@@ -79,6 +79,11 @@ static int sector_check(struct disk *disk, uint64_t sector)
 	return 0;
 }
 
+static int disk_flush(struct disk *disk, uint64_t sector)
+{
+	return disk_request(disk, VIRTIO_BLK_T_FLUSH, sector);
+}
+
 static bool disk_test(struct disk *disk, unsigned number)
 {
 	unsigned capacity_at = offsetof(struct virtio_blk_config, capacity);
@@ -95,6 +100,7 @@ static bool disk_test(struct disk *disk, unsigned number)
 	        {"write middle", sector_write, capacity / 2, false},
 	        {"write last", sector_write, capacity - 1, false},
 	        {"write past the end", sector_write, capacity, true},
+	        {"flush", disk_flush, 0, false},
 	        {"read first", sector_check, 0, false},
 	        {"read middle", sector_check, capacity / 2, false},
 	        {"read last", sector_check, capacity - 1, false},

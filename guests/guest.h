@@ -61,8 +61,9 @@ void *memory_window(uint64_t guest);
 void irq_enable(unsigned irq);
 
 /*
- * Sleeps until an enabled interrupt or clock_ms() == deadline_ms. A set of 1 << irq, all
- * that came since the last call. The only place where interrupts are let in.
+ * Sleeps until an enabled interrupt or deadline_ms of clock_ms(). Returns a set of
+ * 1 << irq, all that came since the last call; it may be empty before the deadline. The
+ * only place where interrupts are let in.
  */
 uint32_t irq_wait(uint64_t deadline_ms);
 

@@ -84,17 +84,20 @@ $(LWIP)/.unpacked:
 	  exit 1; } >&2
 
 # lwIP's own warnings are not ours.
-$(GUEST_OBJ)/lwip-src/%.o: $(LWIP)/.unpacked guests/lwip/lwipopts.h guests/lwip/arch/cc.h
+$(LWIP_OBJECTS): $(GUEST_OBJ)/lwip-src/%.o: $(LWIP)/.unpacked guests/lwip/lwipopts.h guests/lwip/arch/cc.h
 	@mkdir -p $(@D)
 	$(GUEST_CC) $(GUEST_CFLAGS) -Iguests/lwip -I$(LWIP)/source/src/include -MMD -MP \
 		-c -o $@ $(LWIP)/source/src/$*.c
 
-$(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o: GUEST_CFLAGS += -Iguests/lwip \
-	-isystem $(LWIP)/source/src/include
-$(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o: | $(LWIP)/.unpacked
+# Optimized as one program, a request takes a sixth less instructions.
+HTTP_OBJECTS := $(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o
+$(HTTP_OBJECTS) $(LWIP_OBJECTS): GUEST_CFLAGS += -flto
+$(HTTP_OBJECTS): GUEST_CFLAGS += -Iguests/lwip -isystem $(LWIP)/source/src/include
+$(HTTP_OBJECTS): | $(LWIP)/.unpacked
 
-$(BUILD)/guests/http: $(GUEST_OBJ)/http.o $(GUEST_OBJ)/net.o $(LWIP_OBJECTS) \
-		$(GUEST_RUNTIME) guests/$(ARCH)/guest.ld
+$(BUILD)/guests/http: GUEST_LDFLAGS += $(GUEST_CFLAGS) -flto=1 -flto-partition=none
+$(BUILD)/guests/http: $(HTTP_OBJECTS) $(LWIP_OBJECTS) $(GUEST_RUNTIME) \
+		guests/$(ARCH)/guest.ld
 	@mkdir -p $(@D)
 	$(GUEST_LINK)
 

@@ -1,6 +1,6 @@
 /*
  * An HTTP server: GET / says hello, GET /exit/7 says so and leaves with status 7.
- * One request a connection; whatever comes, memory is bounded by the pools of lwipopts.h.
+ * One request a connection; whatever comes, the pools of lwipopts.h bound the memory.
  */
 #include <lwip/mem.h>
 #include <lwip/tcp.h>

@@ -4,7 +4,7 @@
  * beyond a vCPU, RAM and the ports.
  *
  * One MOV and one OUT a letter: KVM passes a plain OUT straight on, but decodes and
- * emulates each byte of REP OUTSB, and an emulated CPU feels every instruction of a loop.
+ * emulates each byte of REP OUTSB; and an emulated CPU feels a loop's instructions.
  */
 #include "mayfly.h"
 

@@ -1,7 +1,7 @@
 /*
  * Starts all other CPUs as the Intel SDM vol. 3, 9.4.4.1 says (INIT, SIPI) and counts
- * them. "cpus=4" is how many there should be in all: it waits up to 5 s for them and leaves
- * with 1 if they are fewer or more.
+ * them. "cpus=4" is how many there should be in all: it waits up to 5 s for them and
+ * leaves with 1 if they are fewer or more.
  */
 #include "guest.h"
 #include "mayfly.h"

@@ -127,7 +127,7 @@ idt_pointer:
 	.word	VECTORS * 16 - 1
 	.quad	idt
 
-/* Intel SDM vol. 3, figure 6-8: the offset in three parts, which no relocation can fill. */
+/* Intel SDM vol. 3, figure 6-8: an offset in three parts, more than a relocation can. */
 	.balign	16
 idt:
 	vector = 0

@@ -10,6 +10,10 @@ uint16_t net_checksum(const void *, int size); /* net.c */
 #define LWIP_RAND() random_u32()
 #define LWIP_CHKSUM net_checksum
 
+/* Calls, otherwise. Both of our architectures are little-endian. */
+#define lwip_htons(x) __builtin_bswap16(x)
+#define lwip_htonl(x) __builtin_bswap32(x)
+
 #define LWIP_NO_CTYPE_H 1
 
 #define LWIP_PLATFORM_DIAG(message)
