@@ -8,11 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/options.h"
+
 enum {
 	CONFIG_INITRDS = 8,
 	CONFIG_DISKS = 16,
 	CONFIG_NICS = 8,
 	CONFIG_PUBLISH = 16,
+	CONFIG_CPUS = 4096,
+	CONFIG_ID = 20, /* VIRTIO_BLK_ID_BYTES (VIRTIO 1.2, 5.2.6) */
+	CONFIG_CMDLINE = 65535,
 };
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
@@ -37,6 +42,7 @@ struct nic_config {
 	const char *id;  /* NULL: none was given */
 	uint8_t mac[6];
 	bool has_mac;
+	bool user; /* asked for by name; then `tap` is NULL */
 	struct publish_config publish[CONFIG_PUBLISH];
 	unsigned publish_count;
 };
@@ -69,12 +75,20 @@ struct config {
 	void *strings; /* what config_keep() allocated */
 };
 
+/* Every option of `mayfly run`, in the order of the help. */
+extern const struct option config_options[];
+
 /* The defaults of a run without any option. */
 void config_init(struct config *config);
 void config_destroy(struct config *config);
 
-/* A copy of `size` bytes of `text` that lives as long as `config`; NULL: no memory. */
-const char *config_keep(struct config *config, const char *text, size_t size);
+/* A copy of `size` bytes of `text` that lives as long as `config` (room for them, if
+ * `text` is NULL); NULL (logged): no memory. */
+char *config_keep(struct config *config, const char *text, size_t size);
+
+/* `text` for `option`; see option_set(). -EINVAL, or -ENOMEM. */
+int config_set(struct config *config, const struct option *option, const char *where,
+        const char *text);
 
 /*
  * Meaning, limits and conflicts, once everything was read: a message that names the
@@ -82,5 +96,9 @@ const char *config_keep(struct config *config, const char *text, size_t size);
  */
 int config_check(const struct config *config);
 
-/* Reads `path` (JSON, the same names as the options) into `config`; logs what is wrong. */
+/* Reads `path` (JSON, the same names as the options) into `config` and logs what is
+ * wrong: -EINVAL for what it says, another error if it cannot be read. */
 int config_read(struct config *config, const char *path);
+/* The same with the file's text at hand; `name` is for messages. */
+int config_parse(
+        struct config *config, const char *name, const char *text, size_t size);

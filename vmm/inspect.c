@@ -1,0 +1,148 @@
+#include "vmm/inspect.h"
+
+#include <elf.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "boot/boot.h"
+#include "vmm/arch.h"
+#include "vmm/json.h"
+
+static const char *const formats[] = {
+        [FORMAT_ELF] = "ELF", [FORMAT_BZIMAGE] = "bzImage"};
+static const char *const protocols[] = {
+        [PROTOCOL_AUTO] = "auto", [PROTOCOL_PVH] = "pvh", [PROTOCOL_LINUX64] = "linux"};
+
+/* Where the protocol that will be used enters the image. */
+static uint64_t entry(const struct boot_source *source)
+{
+	return source->protocol == PROTOCOL_PVH ? source->pvh_entry : source->elf_entry;
+}
+
+struct need {
+	const char *name;
+	bool wanted;
+};
+
+enum { NEEDS = 4 };
+
+static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
+{
+	list[0] = (struct need){"irqchip", needs->irqchip};
+	list[1] = (struct need){"acpi", needs->acpi};
+	list[2] = (struct need){"console-input", needs->console_input};
+	list[3] = (struct need){"legacy", needs->legacy};
+}
+
+static void flags_text(uint32_t flags, char text[4])
+{
+	text[0] = flags & PF_R ? 'r' : '-';
+	text[1] = flags & PF_W ? 'w' : '-';
+	text[2] = flags & PF_X ? 'x' : '-';
+	text[3] = '\0';
+}
+
+static void print_text(const struct boot_source *source)
+{
+	struct need needs[NEEDS];
+	unsigned wanted = 0;
+
+	printf("image     %s%s\n", source->name ? source->name : source->kernel_path,
+	        source->linuxkit ? " (LinuxKit)" : "");
+	printf("kind      %s\n", source->kind);
+	printf("kernel    %s, %" PRIu64 " bytes, %s\n", source->kernel_path,
+	        source->kernel_size, formats[source->format]);
+	for (unsigned i = 0; i < source->initrd_count; i++)
+		printf("initrd    %s, %" PRIu64 " bytes\n", source->initrd_paths[i],
+		        source->initrd_sizes[i]);
+	if (source->cmdline && *source->cmdline)
+		printf("cmdline   %s\n", source->cmdline);
+	printf("boots by  %s%s\n", protocols[source->protocol],
+	        source->has_pvh && source->has_linux64 ? " (pvh and linux are possible)"
+	                                               : "");
+	printf("entry     %#" PRIx64 "\n", entry(source));
+	for (unsigned i = 0; i < source->segment_count; i++) {
+		const struct boot_segment *segment = &source->segments[i];
+		char flags[4];
+
+		flags_text(segment->flags, flags);
+		printf("segment   %#" PRIx64 "-%#" PRIx64 " %s, %" PRIu64
+		       " bytes from offset %#" PRIx64 "\n",
+		        segment->guest, segment->guest + segment->size, flags,
+		        segment->file_size, segment->offset);
+	}
+	printf("needs    ");
+	needs_list(&source->needs, needs);
+	for (unsigned i = 0; i < NEEDS; i++)
+		if (needs[i].wanted) {
+			printf(" %s", needs[i].name);
+			wanted++;
+		}
+	printf("%s\n", wanted ? "" : " nothing but memory and a vCPU");
+	printf("memory    %" PRIu64 "M by default\n", source->needs.memory >> 20);
+}
+
+/* A member of an object whose value is a string. */
+static void put_member(const char *name, const char *value)
+{
+	printf("\"%s\":", name);
+	json_put_string(stdout, value);
+	putchar(',');
+}
+
+static void print_json(const struct boot_source *source)
+{
+	struct need needs[NEEDS];
+
+	putchar('{');
+	put_member("image", source->name ? source->name : source->kernel_path);
+	put_member("kind", source->kind);
+	put_member("architecture", arch_layout.name);
+	put_member("kernel", source->kernel_path);
+	put_member("format", formats[source->format]);
+	put_member("boot", protocols[source->protocol]);
+	put_member("cmdline", source->cmdline ? source->cmdline : "");
+	printf("\"linuxkit\":%s,\"linux\":%s,\"pvh\":%s,\"linux64\":%s,\"initrd\":[",
+	        source->linuxkit ? "true" : "false",
+	        source->needs.linux_kernel ? "true" : "false",
+	        source->has_pvh ? "true" : "false",
+	        source->has_linux64 ? "true" : "false");
+	for (unsigned i = 0; i < source->initrd_count; i++) {
+		fputs(i ? "," : "", stdout);
+		json_put_string(stdout, source->initrd_paths[i]);
+	}
+	/* Addresses as text: JSON's numbers lose digits beyond 2^53 in many readers. */
+	printf("],\"entry\":\"%#" PRIx64 "\",\"segments\":[", entry(source));
+	for (unsigned i = 0; i < source->segment_count; i++) {
+		const struct boot_segment *segment = &source->segments[i];
+		char flags[4];
+
+		flags_text(segment->flags, flags);
+		printf("%s{\"guest\":\"%#" PRIx64 "\",\"size\":%" PRIu64
+		       ",\"file_size\":%" PRIu64 ",\"offset\":%" PRIu64
+		       ",\"flags\":\"%s\"}",
+		        i ? "," : "", segment->guest, segment->size, segment->file_size,
+		        segment->offset, flags);
+	}
+	printf("],\"needs\":{");
+	needs_list(&source->needs, needs);
+	for (unsigned i = 0; i < NEEDS; i++)
+		printf("%s\"%s\":%s", i ? "," : "", needs[i].name,
+		        needs[i].wanted ? "true" : "false");
+	printf("},\"default_memory\":%" PRIu64 "}\n", source->needs.memory);
+}
+
+int inspect_image(const char *image, bool json)
+{
+	struct boot_source source;
+
+	if (boot_open(
+	            &source, image, NULL, NULL, 0, PROTOCOL_AUTO, arch_layout.machine))
+		return 1;
+	if (json)
+		print_json(&source);
+	else
+		print_text(&source);
+	boot_close(&source);
+	return 0;
+}
