@@ -21,6 +21,10 @@ endif
 
 VERSION := 0.1.0
 
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+
 CPPFLAGS += -I. -D_GNU_SOURCE -DMAYFLY_VERSION='"$(VERSION)"'
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
@@ -47,20 +51,23 @@ ASAN_DEVICE_OBJECTS := $(DEVICE_SOURCES:%.c=$(BUILD)/asan/%.o)
 all: $(BUILD)/mayfly
 
 $(BUILD)/mayfly: $(OBJECTS)
-	$(CC) $(CFLAGS) $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) $(HARD_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) $(HARD_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/asan/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/asan/all.a: $(ASAN_OBJECTS)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/asan/devices.a: $(ASAN_DEVICE_OBJECTS)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 -include guests/guests.mk
 include tests/tests.mk

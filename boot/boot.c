@@ -35,6 +35,14 @@ int boot_choose(struct boot_source *source, enum boot_protocol protocol)
 	        name, source->kernel_path, source->kind);
 }
 
+const char *boot_protocol_name(enum boot_protocol protocol)
+{
+	for (unsigned i = 0; i < PROTOCOLS; i++)
+		if (protocols[i]->protocol == protocol)
+			return protocols[i]->name;
+	return "none";
+}
+
 size_t boot_cmdline_max(const struct boot_source *source)
 {
 	return source->cmdline_max;

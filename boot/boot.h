@@ -124,7 +124,7 @@ struct boot_image {
 	uint64_t kernel_start, kernel_end;
 };
 
-/* "PVH", "Linux 64-bit": for people. */
+/* As --boot takes it: "pvh", "linux". */
 const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* The longest command line this image's protocol takes, without the NUL. */

@@ -91,7 +91,7 @@ static int bzimage_probe(struct boot_source *source, enum boot_machine machine)
 	if (error || file.boot_flag != LINUX_BOOT_FLAG || file.header != LINUX_MAGIC)
 		return -ENOEXEC;
 	if (machine != MACHINE_X86)
-		return boot_foreign(source, "x86-64", machine);
+		return boot_foreign(source, "an x86-64", machine);
 	error = fields_check(source, &file);
 	if (!error)
 		error = segment_set(source, &file);

@@ -54,15 +54,15 @@ static const struct {
 	unsigned char class; /* ELFCLASSNONE: either */
 	const char *name;
 } machines[] = {
-        {EM_386, ELFCLASSNONE, "i386"},
-        {EM_X86_64, ELFCLASSNONE, "x86-64"},
-        {EM_RISCV, ELFCLASS64, "riscv64"},
-        {EM_RISCV, ELFCLASS32, "riscv32"},
-        {EM_AARCH64, ELFCLASSNONE, "aarch64"},
-        {EM_ARM, ELFCLASSNONE, "arm"},
-        {EM_PPC64, ELFCLASSNONE, "ppc64"},
-        {EM_S390, ELFCLASSNONE, "s390x"},
-        {EM_LOONGARCH, ELFCLASSNONE, "loongarch"},
+        {EM_386, ELFCLASSNONE, "an i386"},
+        {EM_X86_64, ELFCLASSNONE, "an x86-64"},
+        {EM_RISCV, ELFCLASS64, "a riscv64"},
+        {EM_RISCV, ELFCLASS32, "a riscv32"},
+        {EM_AARCH64, ELFCLASSNONE, "an aarch64"},
+        {EM_ARM, ELFCLASSNONE, "an arm"},
+        {EM_PPC64, ELFCLASSNONE, "a ppc64"},
+        {EM_S390, ELFCLASSNONE, "an s390x"},
+        {EM_LOONGARCH, ELFCLASSNONE, "a loongarch"},
 };
 
 static int damaged(const struct boot_source *source, const char *what)
@@ -148,7 +148,7 @@ static int machine_check(const struct boot_source *source, const Elf64_Ehdr *hea
 		if (header->e_machine == machines[i].machine &&
 		        (!machines[i].class || class == machines[i].class))
 			return boot_foreign(source, machines[i].name, machine);
-	return boot_foreign(source, "foreign (unknown ELF machine)", machine);
+	return boot_foreign(source, "an unknown machine's", machine);
 }
 
 static int segment_refuse(

@@ -41,7 +41,7 @@ int boot_probe(struct boot_source *source, enum boot_machine machine);
 /* Exactly `size` bytes of the kernel's file; -ENODATA past its end; silent. */
 int boot_read(
         const struct boot_source *source, uint64_t offset, void *data, size_t size);
-/* Logs that the image is made for `name`, which is not what this Mayfly runs. */
+/* Logs that the image is `name` ("a riscv64") kernel, which is not what this Mayfly runs. */
 int boot_foreign(
         const struct boot_source *source, const char *name, enum boot_machine machine);
 /* source->kind: `what`, and the printable start of `version`, which may be hostile. */

@@ -17,8 +17,8 @@ static const struct {
 	const char *magic; /* 4 bytes at FLAT_MAGIC */
 	const char *name;
 } flat[] = {
-        {"RSC\5", "riscv64"},
-        {"ARM\x64", "aarch64"},
+        {"RSC\5", "a riscv64"},
+        {"ARM\x64", "an aarch64"},
 };
 enum { FLAT_MAGIC = 56 };
 
@@ -74,7 +74,7 @@ int boot_foreign(
         const struct boot_source *source, const char *name, enum boot_machine machine)
 {
 	return log_error(-EINVAL,
-	        "image: '%s' is a %s kernel, this Mayfly runs %s guests",
+	        "image: '%s' is %s kernel, this Mayfly runs %s guests",
 	        source->kernel_path, name,
 	        machine == MACHINE_X86 ? "x86-64" : "riscv64");
 }

@@ -8,11 +8,13 @@ UNIT_COMMON := $(BUILD)/asan/tests/unit/unit.o $(BUILD)/asan/tests/unit/loop_fak
 # loop_fake.o comes first: it stands in for vmm/loop.c in every test of a device.
 $(DEVICE_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/asan/tests/unit/%.o $(UNIT_COMMON) $(BUILD)/asan/devices.a
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
 
 $(filter-out $(DEVICE_TESTS),$(UNIT_TESTS)): $(BUILD)/tests/unit/%: $(BUILD)/asan/tests/unit/%.o $(BUILD)/asan/tests/unit/unit.o $(BUILD)/asan/all.a
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
 
 unit-tests: $(UNIT_TESTS)
 
@@ -26,12 +28,14 @@ FUZZ_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/fuzz/%.o),$(SOURCES:%.c=$(BUILD
 
 $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
+	$(call say,FUZZ)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
 $(BUILD)/fuzz/all.a: $(FUZZ_OBJECTS)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(FUZZ_TARGETS): $(BUILD)/tests/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(BUILD)/fuzz/all.a
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(FUZZ_FLAGS) -pthread -o $@ $^ $(LDLIBS)
+	$(call say,LD)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -pthread -o $@ $^ $(LDLIBS)
 
 fuzz-targets: $(FUZZ_TARGETS)
 fuzz: $(FUZZ_TARGETS)
@@ -47,6 +51,7 @@ bench: $(BUILD)/mayfly $(BUILD)/guests/hello $(BUILD)/tests/bench/floor
 # The fewest KVM calls in the best order: what every start-up time is compared with.
 $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -static -o $@ $<
+	$(call say,LD)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -static -o $@ $<
 
 .PHONY: unit-tests fuzz-targets fuzz test bench
