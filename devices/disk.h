@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "vmm/io.h"
+
 struct loop;
 struct disk;
 
@@ -20,12 +22,16 @@ enum disk_operation { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO
 /* Owned by the caller until `done` was called. */
 struct disk_request {
 	enum disk_operation operation;
+	bool stable; /* a write is on the medium when it is done */
+	bool unmap;  /* DISK_ZERO may give the blocks back */
 	uint64_t offset;
-	uint64_t size;
+	uint64_t size;           /* not 0, but for DISK_FLUSH */
 	const struct iovec *iov; /* for read and write; together `size` bytes */
 	unsigned iov_count;
 	/* 0 or -Exxx; short transfers are continued by the disk. Lock held. */
 	void (*done)(struct disk_request *request, int result);
+
+	struct io_request io; /* of the back end */
 };
 
 struct disk_info {
@@ -37,15 +43,22 @@ struct disk_info {
 /*
  * Opens `path` and takes an OFD lock on it (shared if read-only), so that a disk which
  * another VM writes is refused. Logs "--disk: ..." and returns NULL on failure.
+ * A size that is not a multiple of 512, or 0, is refused: rounding would hide data.
  */
 struct disk *disk_open(const char *path, bool readonly);
 void disk_close(struct disk *disk); /* drains; takes NULL */
 const struct disk_info *disk_info(const struct disk *disk);
 
-/* Completions run on `loop`'s thread under `lock`, or inside disk_submit(). Called once. */
-int disk_start(struct disk *disk, struct loop *loop, pthread_mutex_t *lock);
+/*
+ * Once. Completions run with `lock` held: on the loop's thread, where `settled` is called
+ * after one or more of them, or inside disk_submit(), _flush_queue() and _drain(). At most
+ * `depth` requests are under way at once.
+ */
+int disk_start(struct disk *disk, struct loop *loop, pthread_mutex_t *lock,
+        unsigned depth, void (*settled)(void *context), void *context);
 void disk_submit(struct disk *disk, struct disk_request *request);
 /* Hands what was queued to the kernel: one system call for a batch. */
 void disk_flush_queue(struct disk *disk);
-/* Waits until no request is under way; completions run inside. Lock held. */
+/* Waits until no request is under way; completions run inside. Lock held. Nothing to do
+ * before disk_start(). */
 void disk_drain(struct disk *disk);

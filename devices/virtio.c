@@ -28,6 +28,12 @@ void virtio_destroy(struct virtio *virtio)
 {
 	if (!virtio)
 		return;
+	/* From here on no callback takes a request or asks for another one. */
+	if (virtio->lock)
+		pthread_mutex_lock(virtio->lock);
+	virtio->paused = true;
+	if (virtio->lock)
+		pthread_mutex_unlock(virtio->lock);
 	loop_timer_destroy(virtio->later);
 	virtio->later = NULL;
 	virtio->type->destroy(virtio);
@@ -100,6 +106,8 @@ static void kick_now(void *context)
 
 void virtio_kick_later(struct virtio *virtio, unsigned queue)
 {
+	if (virtio->paused)
+		return; /* virtio_resume() kicks every queue */
 	if (!virtio->later)
 		virtio->later = loop_timer_create(
 		        virtio->host->loop, kick_now, virtio, virtio->lock);

@@ -1,0 +1,256 @@
+/* The registers of VIRTIO 1.2, 4.2.2. */
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/virtio.h"
+
+enum {
+	MAGIC = 0x74726976, /* "virt", little-endian */
+	VERSION = 2,
+	VENDOR = 0x594c464d, /* "MFLY" */
+};
+
+struct virtio_mmio {
+	struct device device;
+	struct virtio *virtio;
+	unsigned gsi;
+};
+
+/*
+ * An edge each time, even if the bit was set already: the guest may just have read the
+ * status before this one, and a second edge costs it one look.
+ */
+static void interrupt(struct virtio *virtio, uint32_t status_bit)
+{
+	struct virtio_mmio *mmio = virtio->transport;
+	struct device_host *host = mmio->device.host;
+
+	virtio->state.interrupt_status |= status_bit;
+	host->set_irq(host, mmio->gsi, 1);
+	host->set_irq(host, mmio->gsi, 0);
+}
+
+static uint32_t register_read(struct virtio *virtio, uint64_t offset)
+{
+	const struct virtio_state *state = &virtio->state;
+	const struct virtqueue_state *queue = virtio_selected(virtio);
+
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return VERSION;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return virtio->type->device_id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		if (state->features_select > 1)
+			return 0;
+		return virtio->features >> (32 * state->features_select);
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return queue ? virtio->type->queue_size : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return queue ? queue->ready : 0;
+	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		return state->interrupt_status;
+	case VIRTIO_MMIO_STATUS:
+		return state->status;
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return state->config_generation;
+	default:
+		/* 4.2.2.1: shared memory that does not exist has base and length ~0. */
+		return UINT32_MAX;
+	}
+}
+
+static void set_low(uint64_t *address, uint32_t value)
+{
+	*address = (*address & ~(uint64_t)UINT32_MAX) | value;
+}
+
+static void set_high(uint64_t *address, uint32_t value)
+{
+	*address = (*address & UINT32_MAX) | (uint64_t)value << 32;
+}
+
+/* 4.2.2.2: a queue's size and addresses are not changed while it is ready. */
+static void queue_write(struct virtio *virtio, uint64_t offset, uint32_t value)
+{
+	struct virtqueue_state *queue = virtio_selected_writable(virtio);
+
+	if (!queue)
+		return;
+	if (offset == VIRTIO_MMIO_QUEUE_READY) {
+		queue->ready = value & 1;
+		return;
+	}
+	if (queue->ready)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		/* 0 is illegal too, and no larger value may become legal by truncation. */
+		queue->size = value <= virtio->type->queue_size ? value : 0;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+		set_low(&queue->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_high(&queue->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+		set_low(&queue->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_high(&queue->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+		set_low(&queue->used, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_high(&queue->used, value);
+		break;
+	}
+}
+
+static void register_write(struct virtio *virtio, uint64_t offset, uint32_t value)
+{
+	struct virtio_state *state = &virtio->state;
+
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		state->features_select = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		state->driver_select = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		virtio_set_features(virtio, state->driver_select, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		state->queue_select = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		virtio_kick(virtio, value);
+		break;
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		state->interrupt_status &= ~value;
+		break;
+	case VIRTIO_MMIO_STATUS:
+		virtio_set_status(virtio, value);
+		break;
+	default:
+		queue_write(virtio, offset, value);
+		break;
+	}
+}
+
+/* The `size` bytes at `offset` of the configuration space, or NULL. */
+static void *config_at(const struct virtio *virtio, uint64_t offset, unsigned size)
+{
+	size_t config_size = virtio->type->config_size;
+
+	if (offset > config_size || size > config_size - offset)
+		return NULL;
+	return (char *)virtio->config + offset;
+}
+
+/* 4.2.2.2: registers are accessed as aligned 32-bit words, the configuration as it is. */
+static bool is_register(uint64_t offset, unsigned size)
+{
+	return size == 4 && offset % 4 == 0;
+}
+
+static void mmio_read(struct device *device, unsigned window, uint64_t offset,
+        void *data, unsigned size)
+{
+	struct virtio *virtio = ((struct virtio_mmio *)device)->virtio;
+
+	(void)window;
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		const void *config =
+		        config_at(virtio, offset - VIRTIO_MMIO_CONFIG, size);
+		if (config)
+			memcpy(data, config, size);
+	} else if (is_register(offset, size)) {
+		uint32_t value = htole32(register_read(virtio, offset));
+		memcpy(data, &value, sizeof(value));
+	}
+}
+
+static void mmio_write(struct device *device, unsigned window, uint64_t offset,
+        const void *data, unsigned size)
+{
+	struct virtio *virtio = ((struct virtio_mmio *)device)->virtio;
+
+	(void)window;
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		offset -= VIRTIO_MMIO_CONFIG;
+		void *config = config_at(virtio, offset, size);
+		/* A device whose configuration the driver may write says so. */
+		if (config && virtio->type->config_written) {
+			memcpy(config, data, size);
+			virtio->type->config_written(virtio, offset, size);
+		}
+	} else if (is_register(offset, size)) {
+		uint32_t value;
+		memcpy(&value, data, sizeof(value));
+		register_write(virtio, offset, le32toh(value));
+	}
+}
+
+static void mmio_pause(struct device *device)
+{
+	virtio_pause(((struct virtio_mmio *)device)->virtio);
+}
+
+static void mmio_resume(struct device *device)
+{
+	virtio_resume(((struct virtio_mmio *)device)->virtio);
+}
+
+static void mmio_destroy(struct device *device)
+{
+	struct virtio_mmio *mmio = (struct virtio_mmio *)device;
+
+	virtio_destroy(mmio->virtio);
+	pthread_mutex_destroy(&device->lock);
+	free(mmio);
+}
+
+static const struct device_type mmio_type = {
+        .name = "virtio-mmio",
+        .help = "the transport of virtio devices: registers in memory",
+        .destroy = mmio_destroy,
+        .read = mmio_read,
+        .write = mmio_write,
+        .pause = mmio_pause,
+        .resume = mmio_resume,
+};
+
+struct device *virtio_mmio_create(
+        struct device_host *host, struct virtio *virtio, unsigned gsi)
+{
+	struct virtio_mmio *mmio = calloc(1, sizeof(*mmio));
+
+	if (!mmio) {
+		log_error(-ENOMEM, "%s: out of memory", virtio->type->name);
+		virtio_destroy(virtio);
+		return NULL;
+	}
+	device_init(&mmio->device, &mmio_type, host);
+	mmio->virtio = virtio;
+	mmio->gsi = gsi;
+	virtio->lock = &mmio->device.lock;
+	virtio->interrupt = interrupt;
+	virtio->transport = mmio;
+	if (virtio_attach(virtio) < 0) {
+		mmio_destroy(&mmio->device);
+		return NULL;
+	}
+	return &mmio->device;
+}
