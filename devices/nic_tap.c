@@ -151,7 +151,9 @@ static int tap_open(struct tap *tap, const char *name)
 		return log_error(-errno,
 		        "--net: cannot open '/dev/net/tun' for tap=%s: %s%s", name,
 		        strerror(errno),
-		        errno == ENOENT ? "; load it: modprobe tun" : "");
+		        errno == ENOENT   ? "; load it: modprobe tun"
+		        : errno == EACCES ? "; allow it: chmod a+rw /dev/net/tun"
+		                          : "");
 	error = tap_attach(tap->fd, name);
 	if (error == -EINVAL)
 		return log_error(error,

@@ -409,10 +409,14 @@ static bool enter_namespace(void)
 	       bring_up("lo");
 }
 
-static void in_namespace(const char *what, bool (*test)(void))
+static void in_namespace(const char *what, const char *device, bool (*test)(void))
 {
 	int status = 0;
 
+	if (access(device, R_OK | W_OK) < 0) {
+		printf("skip nic: %s: this user may not open '%s'\n", what, device);
+		return;
+	}
 	fflush(stdout);
 	pid_t child = fork();
 	if (child == 0)
@@ -479,12 +483,13 @@ static bool no_resolver_is_refused_at_once(void)
 
 static void dns_works_behind_a_stub(void)
 {
-	in_namespace("DNS by a stub", stub_resolver_answers);
+	in_namespace("DNS by a stub", "/dev/null", stub_resolver_answers);
 }
 
 static void dns_without_resolver_is_refused(void)
 {
-	in_namespace("DNS without a resolver", no_resolver_is_refused_at_once);
+	in_namespace(
+	        "DNS without a resolver", "/dev/null", no_resolver_is_refused_at_once);
 }
 
 static bool make_tap(const char *name, short flags)
@@ -561,17 +566,17 @@ static bool no_interface_is_made(void)
 
 static void tap_carries_frames(void)
 {
-	in_namespace("tap", tap_carries);
+	in_namespace("tap", "/dev/net/tun", tap_carries);
 }
 
 static void tap_with_queues_opens(void)
 {
-	in_namespace("multi-queue tap", multi_queue_tap_opens);
+	in_namespace("multi-queue tap", "/dev/net/tun", multi_queue_tap_opens);
 }
 
 static void tap_must_exist(void)
 {
-	in_namespace("absent tap", no_interface_is_made);
+	in_namespace("absent tap", "/dev/net/tun", no_interface_is_made);
 }
 
 int main(void)
