@@ -1,0 +1,40 @@
+/*
+ * What lies where on the x86 machine: addresses, I/O ports, interrupt lines. What lies in
+ * the first MiB before the guest runs is in boot/layout.h.
+ */
+#pragma once
+
+/* Guest-physical addresses. RAM continues above the hole. */
+enum {
+	LAYOUT_RAM_HOLE = 0xc0000000,
+	LAYOUT_VIRTIO = 0xd0000000, /* one virtio-mmio device after the other */
+	LAYOUT_VIRTIO_STRIDE = 0x1000,
+	LAYOUT_IOAPIC = 0xfec00000,
+	LAYOUT_IOAPIC_SIZE = 0x1000,
+	LAYOUT_LAPIC = 0xfee00000,
+	LAYOUT_RAM_HOLE_END = 0x100000000,
+};
+
+/* I/O ports. 0x500-0x508 and 0x600 are left to hvt, 0xcf8-0xcff to PCI. */
+enum {
+	PORT_I8042_DATA = 0x60,
+	PORT_I8042_COMMAND = 0x64,
+	PORT_RTC = 0x70, /* and 0x71 */
+	PORT_POST = 0x80,
+	PORT_EXIT = 0xf4, /* 4 bytes */
+	PORT_MARK = 0xf8,
+	PORT_COM1 = 0x3f8, /* 8 bytes */
+	PORT_PVPANIC = 0x505,
+	PORT_POWER = 0x520, /* power.h */
+};
+
+/* Interrupt lines: pins of the one IOAPIC, whose first is GSI 0. */
+enum {
+	GSI_I8042 = 1,
+	GSI_COM1 = 4,
+	GSI_RTC = 8,
+	GSI_GED = 9,
+	GSI_VIRTIO = 16, /* and one more for each further virtio-mmio device */
+	GSI_COUNT = 64,
+	LAYOUT_VIRTIO_COUNT = GSI_COUNT - GSI_VIRTIO,
+};
