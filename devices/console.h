@@ -5,9 +5,10 @@
  * bounded ring (64 KiB) that the loop drains, and what that cannot hold is dropped and
  * counted: a stdout that blocks or closes neither stops a vCPU nor kills. Input comes
  * from stdin: if it is a terminal, in raw mode with Ctrl-A as escape (Ctrl-A x ends the
- * VM, Ctrl-A a sends one Ctrl-A, Ctrl-A h helps); at its end, it is watched no more.
- * The terminal is restored by console_destroy(), and by console_restore_terminal() from
- * any signal handler; Ctrl-Z and fg included.
+ * VM, Ctrl-A a sends one Ctrl-A, Ctrl-A z suspends the monitor, Ctrl-A h helps); at its
+ * end, it is watched no more. Ctrl-Z and Ctrl-C are the guest's. The terminal is touched
+ * in the foreground only, and restored by console_destroy(), when the monitor is
+ * suspended, and by console_restore_terminal() from any signal handler.
  */
 #pragma once
 
@@ -22,9 +23,10 @@ struct console;
 /* What the device at the guest's end supplies; all called with its lock held. */
 struct console_client {
 	/* Takes up to `size` bytes of input: how many it took. When that was fewer, input
-	 * rests until console_want_input(). */
+	 * rests until console_want_input(), which it must not call itself. */
 	size_t (*input)(void *context, const void *data, size_t size);
-	/* The window's size is now this; also called once at the start. May be NULL. */
+	/* The window's size is now this; also called once by console_attach(), unless
+	 * there is no window. May be NULL. */
 	void (*resized)(void *context, uint16_t columns, uint16_t rows);
 	void *context;
 	pthread_mutex_t *lock;
@@ -33,10 +35,17 @@ struct console_client {
 /* `quit` is called (on the loop's thread, no lock held) for Ctrl-A x. */
 struct console *console_create(
         struct loop *loop, void (*quit)(void *context), void *context);
-void console_destroy(struct console *console); /* flushes; takes NULL */
+/* Flushes, for a second unless stdout makes progress; takes NULL. After loop_stop() and
+ * before loop_destroy(); the client is not called any more. */
+void console_destroy(struct console *console);
 
-/* Starts watching stdin (raw mode if it is a terminal) for `client`. */
+/*
+ * Takes input for `client`; its lock is held. A terminal is raw from now on, so that the
+ * way out works; other input is looked at from the first console_want_input() on, so a
+ * guest that reads nothing costs nothing. Logs and returns -Exxx.
+ */
 int console_attach(struct console *console, const struct console_client *client);
+/* The client, its lock held, can take input again. Cheap when there is none. */
 void console_want_input(struct console *console);
 
 /* Never blocks. From any thread. */

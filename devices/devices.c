@@ -1,0 +1,14 @@
+#include "devices/devices.h"
+
+const struct device_help device_table[] = {
+        {"serial", "16550A serial port, the console (--console serial)"},
+        {"virtio-console", "the console, with the window's size (--console virtio)"},
+        {"virtio-blk", "a disk (--disk)"},
+        {"virtio-net", "a network interface (--net)"},
+        {"virtio-rng", "random numbers of the host (--rng)"},
+        {"i8042", "keyboard controller without a keyboard: resets the machine"},
+        {"rtc", "MC146818 clock with the host's UTC"},
+        {"pvpanic", "tells the monitor of a kernel panic"},
+        {"exit", "ends a unikernel with a status, marks its timeline"},
+        {0},
+};

@@ -1,0 +1,55 @@
+/*
+ * A unikernel's way out, and its marks in the timeline: guests/README.md documents both.
+ * A write to window 0 ends the VM with the value as its status; a write to window 1
+ * records that mark. Neither can be read.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "devices/devices.h"
+#include "vmm/log.h"
+
+enum { WINDOW_EXIT, WINDOW_MARK };
+
+static void exit_write(struct device *device, unsigned window, uint64_t offset,
+        const void *data, unsigned size)
+{
+	struct device_host *host = device->host;
+	const uint8_t *bytes = data;
+	uint32_t status = 0;
+
+	if (offset)
+		return;
+	if (window == WINDOW_MARK) {
+		host->mark(host, bytes[0]);
+		return;
+	}
+	for (unsigned i = 0; i < size && i < sizeof(status); i++)
+		status |= (uint32_t)bytes[i] << 8 * i;
+	host->request(host, REQUEST_EXIT, status);
+}
+
+static void exit_destroy(struct device *device)
+{
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+}
+
+static const struct device_type exit_type = {
+        .name = "exit",
+        .help = "ends a unikernel with a status, marks its timeline",
+        .destroy = exit_destroy,
+        .write = exit_write,
+};
+
+struct device *exit_create(struct device_host *host)
+{
+	struct device *device = calloc(1, sizeof(*device));
+
+	if (!device) {
+		log_error(-ENOMEM, "exit: out of memory");
+		return NULL;
+	}
+	device_init(device, &exit_type, host);
+	return device;
+}
