@@ -269,6 +269,13 @@ static void user_report(struct user *user)
 		user_wake_at(user, 0);
 }
 
+/* libslirp's clock, timers and queue of frames, but not its sockets. */
+static void user_tick(struct user *user)
+{
+	user->polled_ns = loop_now_ns();
+	user->call.poll(user->slirp, 1, user_get_revents, user);
+}
+
 static void user_poll(struct user *user)
 {
 	user->polled_ns = loop_now_ns();
@@ -362,11 +369,9 @@ static int user_send(
 		return -EMSGSIZE;
 	if (!user_admits(user, frame, size))
 		return -EPERM;
-	/* libslirp takes the time in its poll only: for new sockets it must be right. */
-	if (loop_now_ns() - user->polled_ns > STALE_NS) {
-		user->polled_ns = loop_now_ns();
-		user->call.poll(user->slirp, 1, user_get_revents, user);
-	}
+	/* A new socket's life is counted from libslirp's clock: it must be right. */
+	if (loop_now_ns() - user->polled_ns > STALE_NS)
+		user_tick(user);
 	user->call.input(user->slirp, frame, (int)size);
 	return 0;
 }
@@ -375,6 +380,8 @@ static void user_flush(struct nic *nic)
 {
 	struct user *user = (struct user *)nic;
 
+	/* What waited for the guest's answer to ARP can go now. */
+	user_tick(user);
 	user_sync(user);
 	user_report(user);
 }
