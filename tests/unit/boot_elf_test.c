@@ -481,6 +481,42 @@ static void load_fills_memory_and_start_info(void)
 	boot_close(&source);
 }
 
+static void initrds_are_one_pvh_module(void)
+{
+	struct {
+		uint64_t guest, size, cmdline, reserved;
+	} module;
+	struct elf elf = unikernel();
+	char kernel[64], path[64], text[4];
+	const char *paths[2] = {path, path};
+	int kernel_fd = image_file(elf.bytes, sizeof(elf.bytes), kernel);
+	int fd = image_file("one", 4, path);
+	struct boot_source source;
+	struct boot_image image;
+	struct guest guest;
+	uint32_t modules;
+	uint64_t list;
+
+	CU_ASSERT_FATAL(!boot_open(
+	        &source, kernel, NULL, paths, 2, PROTOCOL_AUTO, MACHINE_X86));
+	guest_create(&guest, 2);
+	CU_ASSERT_FATAL(!boot_load(&source, &guest.memory, &guest.machine, &image));
+	memory_read(&guest.memory, image.info + 12, &modules, sizeof(modules));
+	memory_read(&guest.memory, image.info + 16, &list, sizeof(list));
+	CU_ASSERT_EQUAL(modules, 1);
+	CU_ASSERT_FATAL(!memory_read(&guest.memory, list, &module, sizeof(module)));
+	CU_ASSERT_EQUAL(module.guest, image.initrd);
+	CU_ASSERT_EQUAL(module.guest, 0x200000 - 8192);
+	CU_ASSERT_EQUAL(module.size, 4096 + 4);
+	CU_ASSERT(!module.cmdline && !module.reserved);
+	CU_ASSERT_FATAL(!memory_read(&guest.memory, module.guest + 4096, text, 4));
+	CU_ASSERT_STRING_EQUAL(text, "one");
+	memory_destroy(&guest.memory);
+	boot_close(&source);
+	close(fd);
+	close(kernel_fd);
+}
+
 /* Whether loading with 2 MiB of RAM fails so, with one line. */
 static bool load_refused(
         const struct elf *elf, const char *cmdline, int error, const char *part)
@@ -555,6 +591,7 @@ int main(void)
 	        UNIT(program_is_refused),
 	        UNIT(elf32_is_widened),
 	        UNIT(load_fills_memory_and_start_info),
+	        UNIT(initrds_are_one_pvh_module),
 	        UNIT(segment_outside_ram_is_refused),
 	        UNIT(command_line_has_a_limit),
 	        {0},
