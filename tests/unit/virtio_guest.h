@@ -55,7 +55,7 @@ static inline void guest_init(struct guest *guest)
 
 static inline void guest_destroy(struct guest *guest)
 {
-	device_destroy(guest->device);
+	device_destroy(guest->device); /* takes NULL */
 	loop_destroy(guest->host.loop);
 	memory_destroy(&guest->memory);
 }
