@@ -252,12 +252,12 @@ static void help_run(void)
 	     "  mayfly run --timeline hello\n"
 	     "  mayfly run --cpus 2 --mem 512M --disk data.img linuxkit -- quiet\n"
 	     "  mayfly run --net user,publish=8080:80 httpd\n"
-	     "  mayfly run --kernel vmlinuz --initrd initrd.img --dry-run -- "
-	     "console=ttyS0\n"
-	     "\n"
-	     "Exit status: 0 the guest powered off, or a unikernel's own; 1 this host; "
-	     "2 usage;\n"
-	     "3 the guest crashed; 128+N signal N. The manual is mayfly(1).");
+	     "  mayfly run --kernel vmlinuz --initrd initrd.img --dry-run -- quiet\n");
+	print_wrapped(
+	        "Exit status: 0 the guest powered off, or a unikernel's own; 1 this "
+	        "host refused; 2 wrong usage; 3 the guest crashed; 128+N ended by "
+	        "signal N. The manual is mayfly(1).",
+	        0, 0);
 }
 
 static const struct option inspect_options[] = {
@@ -327,7 +327,8 @@ static int run(char **words)
 		status = status_of(error);
 	} else {
 		log_set_level(config.log_level);
-		status = config.dry_run ? run_dry(&config) : run_vm(&config);
+		status = config.dry_run ? finish_output(run_dry(&config))
+		                        : run_vm(&config);
 	}
 	config_destroy(&config);
 	return status;

@@ -10,8 +10,6 @@
 
 static const char *const formats[] = {
         [FORMAT_ELF] = "ELF", [FORMAT_BZIMAGE] = "bzImage"};
-static const char *const protocols[] = {
-        [PROTOCOL_AUTO] = "auto", [PROTOCOL_PVH] = "pvh", [PROTOCOL_LINUX64] = "linux"};
 
 /* Where the protocol that will be used enters the image. */
 static uint64_t entry(const struct boot_source *source)
@@ -30,7 +28,7 @@ static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 {
 	list[0] = (struct need){"irqchip", needs->irqchip};
 	list[1] = (struct need){"acpi", needs->acpi};
-	list[2] = (struct need){"console-input", needs->console_input};
+	list[2] = (struct need){"console_input", needs->console_input};
 	list[3] = (struct need){"legacy", needs->legacy};
 }
 
@@ -57,7 +55,7 @@ static void print_text(const struct boot_source *source)
 		        source->initrd_sizes[i]);
 	if (source->cmdline && *source->cmdline)
 		printf("cmdline   %s\n", source->cmdline);
-	printf("boots by  %s%s\n", protocols[source->protocol],
+	printf("boots by  %s%s\n", boot_protocol_name(source->protocol),
 	        source->has_pvh && source->has_linux64 ? " (pvh and linux are possible)"
 	                                               : "");
 	printf("entry     %#" PRIx64 "\n", entry(source));
@@ -100,7 +98,7 @@ static void print_json(const struct boot_source *source)
 	put_member("architecture", arch_layout.name);
 	put_member("kernel", source->kernel_path);
 	put_member("format", formats[source->format]);
-	put_member("boot", protocols[source->protocol]);
+	put_member("boot", boot_protocol_name(source->protocol));
 	put_member("cmdline", source->cmdline ? source->cmdline : "");
 	printf("\"linuxkit\":%s,\"linux\":%s,\"pvh\":%s,\"linux64\":%s,\"initrd\":[",
 	        source->linuxkit ? "true" : "false",
