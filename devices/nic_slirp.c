@@ -333,27 +333,30 @@ static bool user_admits(struct user *user, const uint8_t *frame, size_t size)
 {
 	const uint8_t *ip = frame + ETHERNET;
 	uint16_t type = (uint16_t)(frame[12] << 8 | frame[13]);
-	unsigned header;
 
 	if (type == 0x0806) /* ARP */
 		return true;
 	if (type != 0x0800 || size < ETHERNET + 20)
 		return false;
-	header = 4 * (ip[0] & 15);
-	if ((ip[6] & 0x3f) || ip[7]) { /* RFC 791: more fragments, or an offset */
+	/* RFC 791: more fragments follow, or it has an offset. */
+	bool fragment = (ip[6] & 0x3f) || ip[7];
+	if (fragment) {
 		uint64_t now = loop_now_ns();
 
 		if (now - user->fragments_ns > FRAGMENTS_NS) {
 			user->fragments_ns = now;
 			user->fragments = 0;
 		}
-		return user->fragments++ < FRAGMENTS;
+		if (user->fragments == FRAGMENTS)
+			return false;
+		user->fragments++;
 	}
 	if (user->open < user->open_max)
 		return true;
 	/* RFC 9293: what is not a SYN belongs to a connection that has its socket. */
-	return ip[9] == IPPROTO_TCP && size > ETHERNET + header + 13 &&
-	       !(frame[ETHERNET + header + 13] & 0x02);
+	size_t flags = ETHERNET + 4 * (ip[0] & 15) + 13;
+	return !fragment && ip[9] == IPPROTO_TCP && flags < size &&
+	       !(frame[flags] & 0x02);
 }
 
 static int user_send(

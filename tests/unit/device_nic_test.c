@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -293,6 +294,37 @@ static void flood_stays_bounded(void)
 	CU_ASSERT_EQUAL(send_frame(&bed, frame, 100), -EPERM);
 	CU_ASSERT_EQUAL(send_frame(&bed, frame, ETHERNET), -EPERM);
 	down(&bed);
+}
+
+static void sockets_leave_some_fds(void)
+{
+	static const struct nic_config config;
+	struct rlimit limit, low = {256, 256};
+	unsigned admitted = 0;
+	uint8_t frame[64];
+	struct bed bed;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	low.rlim_max = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &low);
+	CU_ASSERT_FATAL(up(&bed, &config));
+	for (unsigned port = 1; port <= 300; port++)
+		admitted += send_frame(&bed, frame,
+		                    make_udp(frame, 0x0a00020f, 0x0a000202, port, 9,
+		                            "x", 1)) == 0;
+	CU_ASSERT_EQUAL(admitted, 256 - 64);
+	CU_ASSERT(open_fds() <= 256 - 64 + 20);
+	/* Neither in fragments, nor as a SYN; what may be of a connection passes. */
+	frame[ETHERNET + 6] = 0x20;
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, 60), -EPERM);
+	frame[ETHERNET + 6] = 0;
+	frame[ETHERNET + 9] = IPPROTO_TCP;
+	frame[ETHERNET + 33] = 0x02;
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, 60), -EPERM);
+	frame[ETHERNET + 33] = 0x10;
+	CU_ASSERT_EQUAL(send_frame(&bed, frame, 60), 0);
+	down(&bed);
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static void published_port_reaches_the_guest(void)
@@ -592,6 +624,7 @@ int main(void)
 	        UNIT(dhcp_offers_the_address),
 	        UNIT(frames_are_reported_while_they_last),
 	        UNIT(flood_stays_bounded),
+	        UNIT(sockets_leave_some_fds),
 	        UNIT(published_port_reaches_the_guest),
 	        UNIT(udp_is_published_too),
 	        UNIT(busy_port_is_refused),
