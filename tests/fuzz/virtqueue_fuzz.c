@@ -1,0 +1,174 @@
+/*
+ * A hostile driver against every virtio device. The input chooses the device and is then
+ * a list of operations of a few bytes each: register accesses, configuration accesses,
+ * writes to rings and data, kicks, time and I/O completions. A start-up in good order is
+ * one operation, so that the fuzzer need not find it byte by byte.
+ *
+ * The loop is the one of the device tests, linked by inclusion: what a callback does
+ * depends on the input alone.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "devices/disk.h"
+#include "tests/unit/loop_fake.c"
+#include "tests/unit/virtio_guest.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { DISK_SIZE = 64 << 10, QUEUE_SIZE = 16 };
+
+static struct virtio *create_blk(struct device_host *host)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	char path[64];
+
+	if (fd < 0 || ftruncate(fd, DISK_SIZE) < 0)
+		abort();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	struct disk *disk = disk_open(path, false);
+	close(fd);
+	return virtio_blk_create(host, disk, "fuzz");
+}
+
+static struct virtio *(*const devices[])(struct device_host *host) = {
+        create_blk,
+        virtio_rng_create,
+};
+
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+/* The next `size` bytes as a number; zeroes after the end. */
+static uint64_t take(struct input *input, unsigned size)
+{
+	uint64_t value = 0;
+
+	if (size > input->size)
+		size = input->size;
+	memcpy(&value, input->data, size);
+	input->data += size;
+	input->size -= size;
+	return value;
+}
+
+/* Mostly near the rings and the data, sometimes anywhere, now and then outside RAM. */
+static uint64_t take_address(struct input *input)
+{
+	uint8_t kind = take(input, 1);
+
+	if (kind < 200)
+		return GUEST_DATA + 16 * take(input, 2) % (GUEST_MEMORY - GUEST_DATA);
+	if (kind < 230)
+		return take(input, 3);
+	return take(input, 8);
+}
+
+static void describe(struct guest *guest, struct input *input)
+{
+	static const uint32_t sizes[] = {0, 1, 16, 17, 512, 1536, 4096, 64};
+	uint8_t place = take(input, 1), shape = take(input, 1);
+	uint64_t address = take_address(input);
+	uint32_t size = shape & 0x80 ? take(input, 4) : sizes[shape >> 4 & 7];
+	uint16_t flags = shape & 7, next = take(input, 1);
+
+	/* In the ring of one of the queues, or in an indirect table. */
+	if (place & 0x40)
+		((struct vring_desc *)guest_at(guest, GUEST_DATA))[place % 16] =
+		        (struct vring_desc){address, size, flags, next};
+	else
+		guest_describe(
+		        guest, place >> 4 & 3, place % 16, address, size, flags, next);
+}
+
+/* What drivers of the devices put at the start of a request. */
+static void header(struct guest *guest, struct input *input)
+{
+	uint64_t address =
+	        GUEST_DATA + 16 * take(input, 2) % (GUEST_MEMORY - GUEST_DATA);
+	uint32_t words[4] = {take(input, 1), take(input, 1), take(input, 1), 0};
+
+	if (take(input, 1) & 1)
+		words[3] = take(input, 4);
+	memcpy(guest_at(guest, address), words, sizeof(words));
+}
+
+static void step(struct guest *guest, struct input *input)
+{
+	uint8_t operation = take(input, 1), queue = operation >> 4 & 3;
+
+	switch (operation & 15) {
+	case 0:
+		guest_start(guest, guest_offered(guest) & ~take(input, 8),
+		        VIRTIO_QUEUES, QUEUE_SIZE);
+		break;
+	case 1:
+		guest_set(guest, take(input, 1) & 0xfc, take(input, 4));
+		break;
+	case 2:
+		guest_write(guest, take(input, 2) % (VIRTIO_MMIO_SIZE - 8),
+		        take(input, 8), 1 << queue);
+		break;
+	case 3:
+		guest_read(guest, take(input, 2) % (VIRTIO_MMIO_SIZE - 8), 1 << queue);
+		break;
+	case 4:
+	case 5:
+	case 6:
+		describe(guest, input);
+		break;
+	case 7:
+		header(guest, input);
+		break;
+	case 8:
+	case 9:
+		guest_offer(guest, queue, QUEUE_SIZE, take(input, 1) % 32);
+		break;
+	case 10:
+		guest_kick(guest, queue);
+		break;
+	case 11:
+		guest_avail(guest, queue)->idx += (int8_t)take(input, 1);
+		guest_avail(guest, queue)->flags = take(input, 1);
+		break;
+	case 12:
+		memcpy(guest_at(guest, take(input, 2)), input->data,
+		        input->size < 8 ? input->size : 8);
+		break;
+	case 13:
+		loop_fake_run(guest->host.loop);
+		break;
+	case 14:
+		loop_fake_advance(guest->host.loop, take(input, 1) << 20);
+		break;
+	case 15:
+		pthread_mutex_lock(&guest->device->lock);
+		guest->device->type->pause(guest->device);
+		guest->device->type->resume(guest->device);
+		pthread_mutex_unlock(&guest->device->lock);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	struct guest guest;
+
+	log_set_level(LOG_ERROR);
+	guest_init(&guest);
+	struct virtio *virtio =
+	        devices[take(&input, 1) % (sizeof(devices) / sizeof(devices[0]))](
+	                &guest.host);
+	guest.device = virtio_mmio_create(&guest.host, virtio, GUEST_GSI);
+	if (!guest.device)
+		abort();
+	while (input.size > 0)
+		step(&guest, &input);
+	guest_destroy(&guest);
+	return 0;
+}
