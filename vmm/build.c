@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -52,14 +53,27 @@ static void quit(void *context)
 	vm_end(context, END_QUIT, 0);
 }
 
+/* From /etc/group itself: getgrgid() would pull in the name service and its libraries. */
+static const struct group *group_of(gid_t id)
+{
+	FILE *file = fopen("/etc/group", "re");
+	const struct group *group = NULL;
+
+	while (file && (group = fgetgrent(file)) && group->gr_gid != id)
+		continue;
+	if (file)
+		fclose(file);
+	return group;
+}
+
 static int log_no_permission(void)
 {
 	struct stat status;
 	const struct group *group = NULL;
 
-	if (!stat("/dev/kvm", &status) && status.st_mode & S_IWGRP)
-		group = getgrgid(status.st_gid);
-	if (!group || !group->gr_gid)
+	if (!stat("/dev/kvm", &status) && status.st_gid && status.st_mode & S_IWGRP)
+		group = group_of(status.st_gid);
+	if (!group)
 		return log_error(-EACCES,
 		        "kvm: no permission on '/dev/kvm', and no group has it: as "
 		        "root, "

@@ -97,10 +97,10 @@ static void route_level(
 {
 	const struct vm *vm = context;
 	struct arch_vm *arch = vm->arch;
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[GSI_COUNT];
-	} routing = {0};
+	/* An array of unknown size ends the structure. */
+	_Alignas(struct kvm_irq_routing) char
+	        buffer[sizeof(struct kvm_irq_routing) + sizeof(arch->routes)] = {0};
+	struct kvm_irq_routing *routing = (struct kvm_irq_routing *)buffer;
 	unsigned at = 0;
 
 	while (at < arch->route_count && arch->routes[at].gsi != gsi)
@@ -119,9 +119,9 @@ static void route_level(
 		return;
 	if (enabled && data & MSI_LEVEL && at == arch->route_count)
 		arch->route_count++;
-	routing.head.nr = arch->route_count;
-	memcpy(routing.entries, arch->routes, sizeof(routing.entries));
-	ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routing);
+	routing->nr = arch->route_count;
+	memcpy(routing->entries, arch->routes, sizeof(arch->routes));
+	ioctl(vm->fd, KVM_SET_GSI_ROUTING, routing);
 }
 
 /*
