@@ -31,7 +31,7 @@ run_group() {
 	bed_boot "$1" "$work" "${BED_LIMIT:-600}" | tee "$log" | grep --line-buffered -E '^(ok|not ok|skip|#) '
 	if ! grep -q '^bed done' "$log"; then
 		echo "not ok $1: the bed ended before its last check"
-		tail -n 30 "$log" | sed 's/^/#   /'
+		grep -vE '^(ok|not ok|skip|#) ' "$log" | tail -n 30 | sed 's/^/#   /'
 		failed=$((failed + 1))
 	fi
 	passed=$((passed + $(count '^ok ' "$log")))

@@ -1,17 +1,19 @@
 # What the groups of checks share. A check prints one verdict line; run.sh counts them.
 
 cmdline=$(cat /guests/debian-cmdline)
-ram=1G
+shown=no
 limit=90 # seconds for one guest, from exec to the end of the monitor
 
 ok() {
 	echo "ok $1"
 }
 
-# not_ok NAME WHY: with the end of what guest and monitor said.
+# not_ok NAME WHY: with the end of what guest and monitor said, once for each guest.
 not_ok() {
 	echo "not ok $1: $2"
-	tail -n 12 console 2>/dev/null | sed 's/^/#   guest: /'
+	[ "$shown" = no ] || return 0
+	shown=yes
+	tail -n 20 console 2>/dev/null | sed 's/^/#   guest: /'
 	tail -n 12 errors 2>/dev/null | sed 's/^/#   mayfly: /'
 }
 
@@ -21,9 +23,9 @@ skip() {
 
 # check NAME COMMAND...: ok when the command succeeds.
 check() {
-	name=$1
+	local verdict=$1
 	shift
-	if "$@"; then ok "$name"; else not_ok "$name" "failed: $*"; fi
+	if "$@"; then ok "$verdict"; else not_ok "$verdict" "failed: $*"; fi
 }
 
 # equal NAME WANTED FOUND
@@ -38,6 +40,7 @@ said() {
 
 # start_guest ARGUMENTS...: mayfly run, in the background; its pid in $pid. Its stdin is $input, /dev/null by default.
 start_guest() {
+	shown=no
 	: >console
 	: >errors
 	# The inner shell is the process that becomes the monitor, so that $! is the monitor's own pid.
