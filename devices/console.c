@@ -389,7 +389,8 @@ static bool input_read(struct console *console)
 		return false;
 	}
 	size = read(STDIN_FILENO, data, PENDING_SIZE - console->end);
-	if (size < 0 && (errno == EINTR || errno == EAGAIN))
+	/* EIO, should the shell have taken the terminal back just now. */
+	if (size < 0 && (errno == EINTR || errno == EAGAIN || !in_foreground()))
 		return false;
 	if (size <= 0) {
 		input_end(console);

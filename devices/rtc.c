@@ -66,12 +66,19 @@ static uint8_t encode_hour(const struct rtc *rtc, unsigned hour)
 	return encode(rtc, (hour + 11) % 12 + 1) | (hour >= 12 ? HOUR_PM : 0);
 }
 
-static uint8_t read_register(const struct rtc *rtc, uint8_t index)
+static struct tm utc_now(void)
 {
 	time_t now = time(NULL);
 	struct tm utc = {0};
 
 	gmtime_r(&now, &utc);
+	return utc;
+}
+
+static uint8_t read_register(const struct rtc *rtc, uint8_t index)
+{
+	struct tm utc = utc_now();
+
 	switch (index) {
 	case RTC_SECONDS:
 		return encode(rtc, utc.tm_sec);
@@ -155,5 +162,7 @@ struct device *rtc_create(struct device_host *host)
 	device_init(&rtc->device, &rtc_type, host);
 	rtc->state.registers[RTC_A] = A_DEFAULT;
 	rtc->state.registers[RTC_B] = B_24H;
+	/* The C library opens the time zone's file at the first call: now, not in a jail. */
+	(void)utc_now();
 	return &rtc->device;
 }
