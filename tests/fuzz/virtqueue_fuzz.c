@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "devices/disk.h"
+#include "tests/fuzz/console_null.h"
+#include "tests/fuzz/nic_null.h"
 #include "tests/unit/loop_fake.c"
 #include "tests/unit/virtio_guest.h"
 
@@ -35,6 +37,8 @@ static struct virtio *create_blk(struct device_host *host)
 
 static struct virtio *(*const devices[])(struct device_host *host) = {
         create_blk,
+        create_console,
+        create_net,
         virtio_rng_create,
 };
 
@@ -85,16 +89,42 @@ static void describe(struct guest *guest, struct input *input)
 		        guest, place >> 4 & 3, place % 16, address, size, flags, next);
 }
 
-/* What drivers of the devices put at the start of a request. */
-static void header(struct guest *guest, struct input *input)
+/*
+ * A request as a driver would make it: 16 bytes of header, some data one way or the
+ * other, one byte for a status; in the ring or in an indirect table.
+ */
+static void request(struct guest *guest, struct input *input, unsigned queue)
 {
-	uint64_t address =
-	        GUEST_DATA + 16 * take(input, 2) % (GUEST_MEMORY - GUEST_DATA);
-	uint32_t words[4] = {take(input, 1), take(input, 1), take(input, 1), 0};
+	static const uint32_t sizes[] = {512, 16, 511, 0, 1024, 4096, 20, 100};
+	uint8_t shape = take(input, 1), place = take(input, 1);
+	unsigned head = place % (QUEUE_SIZE - 5);
+	struct vring_desc *ring = guest_desc(guest, queue) + head;
+	bool indirect = shape & 0x80, in = shape & 0x40;
+	struct vring_desc *desc = indirect ? guest_at(guest, GUEST_DATA) : ring;
+	unsigned next = indirect ? 1 : head + 1, count = 0;
+	uint32_t header[4] = {take(input, 1) % 16, 0, take(input, 1), 0};
+	uint64_t address = GUEST_DATA + 0x1000;
 
-	if (take(input, 1) & 1)
-		words[3] = take(input, 4);
-	memcpy(guest_at(guest, address), words, sizeof(words));
+	if (shape & 0x20)
+		header[3] = take(input, 4);
+	memcpy(guest_at(guest, address), header, sizeof(header));
+	/* A second header where the data is: the range of a discard. */
+	memcpy(guest_at(guest, address + 16), header, 8);
+	memset(guest_at(guest, address + 24), 0, 8);
+	*(uint8_t *)guest_at(guest, address + 24) = take(input, 1);
+	*(uint8_t *)guest_at(guest, address + 28) = take(input, 1);
+
+	desc[count++] = (struct vring_desc){address, 16, VRING_DESC_F_NEXT, next++};
+	for (unsigned data = shape >> 3 & 3; data > 0; data--)
+		desc[count++] = (struct vring_desc){address + 16, sizes[shape & 7],
+		        VRING_DESC_F_NEXT | (in ? VRING_DESC_F_WRITE : 0), next++};
+	desc[count++] = (struct vring_desc){address + 0x8000, 1, VRING_DESC_F_WRITE, 0};
+	if (indirect)
+		*ring = (struct vring_desc){
+		        GUEST_DATA, 16 * count, VRING_DESC_F_INDIRECT, 0};
+	guest_offer(guest, queue, QUEUE_SIZE, head);
+	if (!(place & 0x80))
+		guest_kick(guest, queue);
 }
 
 static void step(struct guest *guest, struct input *input)
@@ -122,7 +152,7 @@ static void step(struct guest *guest, struct input *input)
 		describe(guest, input);
 		break;
 	case 7:
-		header(guest, input);
+		request(guest, input, queue);
 		break;
 	case 8:
 	case 9:
@@ -157,16 +187,19 @@ static void step(struct guest *guest, struct input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
+	uint8_t kind = take(&input, 1);
 	struct guest guest;
 
 	log_set_level(LOG_ERROR);
 	guest_init(&guest);
 	struct virtio *virtio =
-	        devices[take(&input, 1) % (sizeof(devices) / sizeof(devices[0]))](
+	        devices[(kind & 0x7f) % (sizeof(devices) / sizeof(devices[0]))](
 	                &guest.host);
 	guest.device = virtio_mmio_create(&guest.host, virtio, GUEST_GSI);
 	if (!guest.device)
 		abort();
+	if (!(kind & 0x80))
+		guest_start(&guest, guest_offered(&guest), VIRTIO_QUEUES, QUEUE_SIZE);
 	while (input.size > 0)
 		step(&guest, &input);
 	guest_destroy(&guest);
