@@ -14,7 +14,6 @@ static const char *const end_names[] = {
         [END_POWEROFF] = "poweroff",
         [END_RESET] = "reboot",
         [END_EXIT] = "exit-port",
-        [END_HALT] = "halt",
         [END_PANIC] = "panic",
         [END_CRASH] = "crash",
         [END_QUIT] = "quit",

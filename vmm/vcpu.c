@@ -86,9 +86,6 @@ static void handle_exit(struct vcpu *vcpu)
 		return port_io(vcpu);
 	case KVM_EXIT_MMIO:
 		return memory_io(vcpu);
-	case KVM_EXIT_HLT:
-		/* Only without an interrupt controller, so nothing can wake it. */
-		return vm_end(vm, END_HALT, 0);
 	case KVM_EXIT_SHUTDOWN:
 		if (vm->plan->triple_fault_resets)
 			return vm_end(vm, END_RESET, 0);

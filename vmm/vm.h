@@ -26,7 +26,6 @@ enum vm_end {
 	END_POWEROFF,
 	END_RESET,
 	END_EXIT,   /* the guest's exit port */
-	END_HALT,   /* halted with nothing left that could wake it */
 	END_PANIC,  /* pvpanic */
 	END_CRASH,  /* triple fault, KVM internal error */
 	END_QUIT,   /* Ctrl-A x */

@@ -124,21 +124,11 @@ static void route_level(
 	ioctl(vm->fd, KVM_SET_GSI_ROUTING, routing);
 }
 
-/*
- * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
- * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
- * the VM is closed.
- */
-static int add_irqchip(struct vm *vm)
+static int add_ioapic(struct vm *vm)
 {
 	const struct ioapic_output output = {send_msi, route_level, vm};
-	struct kvm_enable_cap split = {
-	        .cap = KVM_CAP_SPLIT_IRQCHIP, .args = {GSI_COUNT}};
 	int error;
 
-	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
-		return log_error(-errno, "kvm: no split interrupt controller: %s",
-		        strerror(errno));
 	vm->arch->ioapic = ioapic_create(&vm->host, &output);
 	error = vm_add_device(vm, vm->arch->ioapic);
 	return error ? error
@@ -146,12 +136,25 @@ static int add_irqchip(struct vm *vm)
 	                       LAYOUT_IOAPIC_SIZE, 0);
 }
 
+/*
+ * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
+ * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
+ * the VM is closed. A guest that needs no interrupts gets the local APIC all the same: a
+ * vCPU without one takes 0.2 ms more to create and to destroy, as KVM then patches its
+ * own code.
+ */
 int arch_vm_create(struct vm *vm)
 {
+	struct kvm_enable_cap split = {
+	        .cap = KVM_CAP_SPLIT_IRQCHIP, .args = {GSI_COUNT}};
+
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return log_error(-ENOMEM, "out of memory");
-	return vm->plan->needs.irqchip ? add_irqchip(vm) : 0;
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
+		return log_error(-errno, "kvm: no split interrupt controller: %s",
+		        strerror(errno));
+	return vm->plan->needs.irqchip ? add_ioapic(vm) : 0;
 }
 
 void arch_vm_destroy(struct vm *vm)

@@ -4,12 +4,13 @@
 #include <CUnit/TestRun.h>
 #include <stdio.h>
 
-static void report(const CU_pTest test, const CU_pSuite suite, CU_pFailureRecord failure)
+static void report(
+        const CU_pTest test, const CU_pSuite suite, CU_pFailureRecord failure)
 {
 	printf("%s %s: %s\n", failure ? "not ok" : "ok", suite->pName, test->pName);
 	for (; failure; failure = failure->pNext)
 		printf("    %s:%u: %s\n", failure->strFileName, failure->uiLineNumber,
-			failure->strCondition);
+		        failure->strCondition);
 	fflush(stdout);
 }
 

@@ -21,7 +21,10 @@ struct unit_test {
 	void (*run)(void);
 };
 
-#define UNIT(function) {#function, function}
+#define UNIT(function)              \
+	{                           \
+#function, function \
+	}
 
 /* 0 if all passed, else 1: the exit status of main(). */
 int unit_run(const char *area, const struct unit_test *tests);
