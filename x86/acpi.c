@@ -6,6 +6,10 @@
  * COM1 and the RTC have theirs from the DSDT or none. The i8042 is not in the DSDT, and
  * the FADT denies it: ours has no keyboard behind it, and Linux would wait for one. Its
  * reset line is the FADT's reset register, and is used by reboot=k without asking.
+ *
+ * By default Linux uses neither: on hardware-reduced ACPI it reboots by EFI, and without
+ * EFI by the BIOS (reboot_init(), arch/x86/kernel/reboot.c): in real mode it jumps to the
+ * reset vector. So there is one, which pulls the reset line.
  */
 #include "x86/acpi.h"
 
@@ -386,6 +390,18 @@ static uint64_t write_xsdt(struct aml *aml, uint64_t fadt, uint64_t madt)
 	return table_close(aml, table);
 }
 
+static int write_reset_vector(struct memory *memory)
+{
+	static const uint8_t code[] = {
+	        0xb0, 0xfe,               /* mov $0xfe, %al */
+	        0xe6, PORT_I8042_COMMAND, /* out %al, $0x64 */
+	        0xf4,                     /* hlt */
+	        0xeb, 0xfd,               /* jmp to it */
+	};
+
+	return memory_write(memory, LAYOUT_RESET_VECTOR, code, sizeof(code));
+}
+
 /* The device names C000 and V000 have three hex digits; 32-bit memory resources. */
 static bool machine_valid(const struct acpi_machine *machine)
 {
@@ -411,14 +427,15 @@ int acpi_write(
 	        .revision = 2,
 	        .length = sizeof(root),
 	};
-	struct aml aml = {.size = LAYOUT_ACPI_END - LAYOUT_ACPI, .used = sizeof(root)};
+	struct aml aml = {
+	        .size = LAYOUT_RESET_VECTOR - LAYOUT_ACPI, .used = sizeof(root)};
 	uint64_t dsdt, fadt, madt;
 
 	if (!machine_valid(machine))
 		return log_error(-EINVAL, "acpi: no tables for %u CPUs and %u devices",
 		        machine->cpus, machine->virtio_count);
 	aml.data = memory_at(memory, LAYOUT_ACPI, aml.size);
-	if (!aml.data)
+	if (!aml.data || (machine->legacy && write_reset_vector(memory) < 0))
 		return log_error(-ENOMEM, "acpi: no RAM for the tables below 1 MiB");
 
 	dsdt = write_dsdt(&aml, machine);

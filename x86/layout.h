@@ -6,6 +6,7 @@
 
 /* Guest-physical addresses. RAM continues above the hole. */
 enum {
+	LAYOUT_RESET_VECTOR = 0xffff0, /* where a PC's BIOS is entered; 16 bytes */
 	LAYOUT_RAM_HOLE = 0xc0000000,
 	LAYOUT_VIRTIO = 0xd0000000, /* one virtio-mmio device after the other */
 	LAYOUT_VIRTIO_STRIDE = 0x1000,

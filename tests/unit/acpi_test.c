@@ -173,6 +173,22 @@ static void fadt_tells_what_is_there(void)
 	memory_destroy(&memory);
 }
 
+static void reset_vector_pulls_the_reset_line(void)
+{
+	static const uint8_t code[] = {0xb0, 0xfe, 0xe6, 0x64, 0xf4};
+	struct acpi_machine asked = machine(1, 0);
+	struct memory memory;
+
+	build(&memory, &asked);
+	CU_ASSERT_EQUAL(memcmp(memory_at(&memory, 0xffff0, 5), code, sizeof(code)), 0);
+	memory_destroy(&memory);
+
+	asked.legacy = false;
+	build(&memory, &asked);
+	CU_ASSERT_EQUAL(load(memory_at(&memory, 0xffff0, 8), 8), 0);
+	memory_destroy(&memory);
+}
+
 static void dsdt_has_only_what_is_asked_for(void)
 {
 	struct acpi_machine asked = machine(1, 2);
@@ -316,6 +332,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 	        UNIT(madt_has_each_cpu_once),
 	        UNIT(fadt_tells_what_is_there),
+	        UNIT(reset_vector_pulls_the_reset_line),
 	        UNIT(dsdt_has_only_what_is_asked_for),
 	        UNIT(what_does_not_fit_is_refused),
 	        UNIT(full_buffer_stays_within_bounds),
