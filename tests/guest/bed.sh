@@ -211,6 +211,12 @@ bed_monitor() {
 	rm -rf "$system"
 }
 
+# Ends what bed_boot left running in DIRECTORY, and removes it.
+bed_end() {
+	[ ! -e "$1/pid" ] || kill "$(cat "$1/pid")" 2>/dev/null
+	rm -rf "$1"
+}
+
 # bed_boot GROUP DIRECTORY LIMIT [WORDS]: one L1 boot that runs l1/GROUP.sh; its console on stdout, CRs removed. BED_ICOUNT=1
 # makes virtual time count instructions: slow, but the same to the byte each time. BED_OVERLAY names a folder laid over L1's root.
 bed_boot() {
@@ -218,11 +224,12 @@ bed_boot() {
 	directory=$2
 	limit=$3
 	shift 3
+	# QEMU 7.2 does not let SVM intercept XSETBV: KVM would not learn a guest's XCR0, nor its CPUID follow.
 	if [ "${BED_ICOUNT:-0}" = 1 ]; then
-		machine="-accel tcg -cpu max,-erms,-fsrm -smp 1 -icount shift=1,sleep=off -seed 1
+		machine="-accel tcg -cpu max,-xsave,-erms,-fsrm -smp 1 -icount shift=1,sleep=off -seed 1
 			-rtc base=2020-01-01,clock=vm"
 	else
-		machine="-accel tcg,thread=multi -cpu max -smp ${BED_CPUS:-2}"
+		machine="-accel tcg,thread=multi -cpu max,-xsave -smp ${BED_CPUS:-1}"
 	fi
 	cat "$bed/l1.cpio" "$bed/guests.cpio" >"$directory/initrd"
 	case $group in
@@ -231,7 +238,9 @@ bed_boot() {
 	bed_monitor "$directory/monitor.cpio"
 	cat "$directory/monitor.cpio" >>"$directory/initrd"
 	[ -z "${BED_OVERLAY:-}" ] || bed_cpio "$BED_OVERLAY" >>"$directory/initrd"
-	timeout -k 5 "$limit" qemu-system-x86_64 -M q35 $machine -m 2G -nographic -no-reboot -net none \
+	# The pid is what a caller that is itself ended kills: timeout passes the signal on to QEMU.
+	sh -c 'echo $$ >"$0" && exec timeout -k 5 "$@"' "$directory/pid" "$limit" \
+		qemu-system-x86_64 -M q35 $machine -m 2G -nographic -no-reboot -net none \
 		-kernel "$bed/l2/debian-kernel" -initrd "$directory/initrd" \
 		-append "console=ttyS0 panic=-1 quiet cryptomgr.notests t=$group $*" </dev/null 2>&1 |
 		sed -u 's/\r*$//; s/\x1b[^a-zA-Z]*[a-zA-Z]//g'

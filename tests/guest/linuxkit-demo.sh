@@ -25,6 +25,8 @@ if [ -w /dev/kvm ] && [ ! -d /sys/module/kvm_pvm ]; then
 fi
 echo "linuxkit-demo: this host's KVM does not run Linux: launching in the nested bed (emulated, allow 20 s)"
 work=$(mktemp -d "$bed/run.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-bed_boot demo "$work" 180 | tee "$work/log" | sed -n '/^demo: /,/^bed done/p' | sed '/^bed done/d'
+trap 'bed_end "$work"' EXIT
+trap 'exit 1' INT TERM
+bed_boot demo "$work" 180 | tee "$work/log" | sed -n '/^demo: /,/^demo: status/p' &
+wait $!
 grep -q '^demo: status 0' "$work/log"

@@ -28,7 +28,10 @@ skip_all() {
 # A group that does not come to its end has failed, whatever its checks said before.
 run_group() {
 	log=$work/$1.log
-	bed_boot "$1" "$work" "${BED_LIMIT:-600}" | tee "$log" | grep --line-buffered -E '^(ok|not ok|skip|#) '
+	# In the background, since a shell acts on a signal only between its commands.
+	bed_boot "$1" "$work" "${BED_LIMIT:-600}" | tee "$log" |
+		grep --line-buffered -E '^(ok|not ok|skip|#) ' &
+	wait $!
 	if ! grep -q '^bed done' "$log"; then
 		echo "not ok $1: the bed ended before its last check"
 		grep -vE '^(ok|not ok|skip|#) ' "$log" | tail -n 30 | sed 's/^/#   /'
@@ -51,7 +54,8 @@ bed_prepare >"${TMPDIR:-/tmp}/bed.$$" 2>&1 || {
 rm -f "${TMPDIR:-/tmp}/bed.$$"
 
 work=$(mktemp -d "$bed/run.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap 'bed_end "$work"' EXIT
+trap 'exit 1' INT TERM
 for group; do
 	echo "# group $group"
 	start=$(date +%s)

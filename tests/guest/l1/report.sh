@@ -1,3 +1,3 @@
 # run.sh report: the kernel's own words about this monitor's machine, no checks.
-run_guest --cpus 2 --mem 256M --rng /guests/debian -- mayfly.test=report
+run_guest --mem 256M --rng /guests/debian -- mayfly.test=report
 tr -d '\r' <console | sed 's/^/# /'
