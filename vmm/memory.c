@@ -130,11 +130,15 @@ int memory_load(
 
 	if (!host)
 		return -EFAULT;
+	/*
+	 * The last page is always read, which tells whether the file is long enough. Where
+	 * the file's system maps nothing, all of it is.
+	 */
 	if (size >= MAP_MIN && !(guest % PAGE_SIZE) && !(offset % PAGE_SIZE)) {
-		mapped = size & ~(uint64_t)(PAGE_SIZE - 1);
+		mapped = (size - 1) & ~(uint64_t)(PAGE_SIZE - 1);
 		if (mmap(host, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
 		            fd, offset) == MAP_FAILED)
-			return -errno;
+			mapped = 0;
 	}
 	return read_all(fd, host + mapped, size - mapped, offset + mapped);
 }
