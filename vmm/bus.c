@@ -32,6 +32,9 @@ static const struct bus_window *find(
 {
 	unsigned low = 0, high = bus->count;
 
+	/* KVM splits an access across two pages into pieces of any size. */
+	if (size & (size - 1) || size > 8)
+		return NULL;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 		const struct bus_window *window = &bus->windows[middle];

@@ -30,6 +30,6 @@ struct bus {
 int bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *device,
         unsigned window);
 
-/* `size` is 1, 2, 4 or 8. False when no device answered. */
+/* A device sees sizes of 1, 2, 4 and 8 only. False when no window is there. */
 bool bus_read(struct bus *bus, uint64_t address, void *data, unsigned size);
 bool bus_write(struct bus *bus, uint64_t address, const void *data, unsigned size);
