@@ -60,6 +60,7 @@ enum output {
 
 struct console {
 	struct loop *loop;
+	bool takes_input;
 	void (*quit)(void *context);
 	void *context;
 
@@ -428,7 +429,7 @@ static int input_start(struct console *console)
 
 void console_want_input(struct console *console)
 {
-	if (!console->listening && input_start(console) < 0)
+	if (!console->takes_input || (!console->listening && input_start(console) < 0))
 		return;
 	if (console->start < console->end)
 		input_offer(console);
@@ -534,7 +535,7 @@ static void signals_unwatch(struct console *console)
 /* Life */
 
 struct console *console_create(
-        struct loop *loop, void (*quit)(void *context), void *context)
+        struct loop *loop, bool input, void (*quit)(void *context), void *context)
 {
 	struct console *console = calloc(1, sizeof(*console));
 
@@ -543,6 +544,7 @@ struct console *console_create(
 		return NULL;
 	}
 	console->loop = loop;
+	console->takes_input = input;
 	console->quit = quit;
 	console->context = context;
 	pthread_mutex_init(&console->lock, NULL);
@@ -553,6 +555,8 @@ int console_attach(struct console *console, const struct console_client *client)
 {
 	int error;
 
+	if (!console->takes_input)
+		return 0;
 	console->client = *client;
 	console->is_terminal = isatty(STDIN_FILENO);
 	if (console->is_terminal || (client->resized && isatty(STDOUT_FILENO))) {

@@ -32,9 +32,12 @@ struct console_client {
 	pthread_mutex_t *lock;
 };
 
-/* `quit` is called (on the loop's thread, no lock held) for Ctrl-A x. */
+/*
+ * `quit` is called (on the loop's thread, no lock held) for Ctrl-A x. Without `input` the
+ * terminal stays as it is and stdin is never looked at.
+ */
 struct console *console_create(
-        struct loop *loop, void (*quit)(void *context), void *context);
+        struct loop *loop, bool input, void (*quit)(void *context), void *context);
 /* Flushes, for a second unless stdout makes progress; takes NULL. After loop_stop() and
  * before loop_destroy(); the client is not called any more. */
 void console_destroy(struct console *console);

@@ -11,10 +11,17 @@
 
 #include "devices/console.h"
 #include "devices/virtio.h"
+#include "vmm/loop.h"
 
 enum { QUEUE_INPUT, QUEUE_OUTPUT, QUEUES };
 
 /* What one notification can make the host do before others get their turn. */
+/*
+ * Linux drops what it finds in the input queue until the console is registered, some time
+ * after it has filled that queue, and nothing tells when. Input rests for so long.
+ */
+enum { SETTLE_NS = 200000000 };
+
 enum { QUEUE_SIZE = 64, KICK_CHAINS = 64, KICK_BYTES = 64 << 10 };
 
 struct virtio_console {
@@ -22,6 +29,9 @@ struct virtio_console {
 	struct console *console;
 	struct virtio_console_config config;
 	uint16_t columns, rows;
+	struct loop_timer
+	        *settle; /* from the first notification of the input queue on */
+	bool settled;
 };
 
 static struct virtio_console *of(struct virtio *virtio)
@@ -64,12 +74,34 @@ static void kick_output(struct virtio *virtio)
 		virtio_kick_later(virtio, QUEUE_OUTPUT);
 }
 
+static void settled(void *context)
+{
+	struct virtio_console *console = context;
+
+	console->settled = true;
+	console_want_input(console->console);
+}
+
+static void settle(struct virtio_console *console)
+{
+	if (console->settle)
+		return;
+	console->settle = loop_timer_create(
+	        console->virtio.host->loop, settled, console, console->virtio.lock);
+	if (console->settle)
+		loop_timer_set(console->settle, loop_now_ns() + SETTLE_NS);
+}
+
 static void console_kick(struct virtio *virtio, unsigned queue)
 {
+	struct virtio_console *console = of(virtio);
+
 	if (queue == QUEUE_OUTPUT)
 		kick_output(virtio);
+	else if (console->settled)
+		console_want_input(console->console);
 	else
-		console_want_input(of(virtio)->console);
+		settle(console);
 }
 
 static size_t console_input(void *context, const void *data, size_t size)
@@ -80,7 +112,7 @@ static size_t console_input(void *context, const void *data, size_t size)
 	size_t taken = 0;
 	unsigned chains = 0;
 
-	while (taken < size && chains < KICK_CHAINS &&
+	while (of(virtio)->settled && taken < size && chains < KICK_CHAINS &&
 	        virtio_pop(virtio, QUEUE_INPUT, &chain)) {
 		size_t written = iov_write(chain.iov + chain.out_count, chain.in_count,
 		        0, (const char *)data + taken, size - taken);
@@ -144,25 +176,25 @@ static int console_attach_virtio(struct virtio *virtio)
 	return error;
 }
 
-/*
- * Linux takes the size from an interrupt only, never when it starts. What was typed so
- * far may be taken now, if the queue has been filled already.
- */
+/* Linux takes the size from an interrupt only, never when it starts. */
 static void console_activate(struct virtio *virtio)
 {
 	if (of(virtio)->columns && virtio_has(virtio, VIRTIO_CONSOLE_F_SIZE))
 		virtio_config_changed(virtio);
-	console_want_input(of(virtio)->console);
 }
 
-/* Nothing is ever under way. */
 static void console_reset(struct virtio *virtio)
 {
-	(void)virtio;
+	struct virtio_console *console = of(virtio);
+
+	loop_timer_destroy(console->settle);
+	console->settle = NULL;
+	console->settled = false;
 }
 
 static void virtio_console_destroy(struct virtio *virtio)
 {
+	loop_timer_destroy(of(virtio)->settle);
 	free(virtio);
 }
 

@@ -131,6 +131,19 @@ static int add_memory(struct vm *vm)
 	return error;
 }
 
+/* First of all: a user-mode network gets ready while the rest is built. */
+static int open_nics(struct vm *vm)
+{
+	const struct config *config = vm->plan->config;
+
+	for (unsigned i = 0; i < config->nic_count; i++) {
+		vm->nics[i] = nic_open(&config->nics[i]);
+		if (!vm->nics[i])
+			return -EIO;
+	}
+	return 0;
+}
+
 static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *virtio)
 {
 	const struct config *config = vm->plan->config;
@@ -145,8 +158,9 @@ static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *vir
 		return disk ? virtio_blk_create(&vm->host, disk, disk_config->id)
 		            : NULL;
 	case PLAN_NIC:
-		nic = nic_open(&config->nics[virtio->index]);
-		return nic ? virtio_net_create(&vm->host, nic) : NULL;
+		nic = vm->nics[virtio->index];
+		vm->nics[virtio->index] = NULL;
+		return virtio_net_create(&vm->host, nic);
 	case PLAN_RNG:
 		return virtio_rng_create(&vm->host);
 	case PLAN_CONSOLE:
@@ -207,7 +221,7 @@ static int add_console(struct vm *vm)
 {
 	if (vm->plan->config->console == CONSOLE_NONE)
 		return 0;
-	vm->console = console_create(vm->loop, quit, vm);
+	vm->console = console_create(vm->loop, vm->plan->needs.console_input, quit, vm);
 	return vm->console ? 0 : -ENOMEM;
 }
 
@@ -217,13 +231,14 @@ int vm_build(struct vm *vm, const struct plan *plan, struct timeline *timeline)
 		int (*run)(struct vm *vm);
 		const char *phase;
 	} steps[] = {
+	        {open_nics, "network"},
 	        {open_kvm, "kvm"},
 	        {add_memory, "memory"},
 	        {arch_vm_create, "interrupts"},
 	        {add_console, "console"},
 	        {arch_add_platform, "platform"},
-	        {add_virtio, "virtio"},
 	        {add_vcpus, "vcpus"},
+	        {add_virtio, "virtio"},
 	        {load_image, "load"},
 	};
 	int error;
@@ -259,6 +274,8 @@ void vm_destroy(struct vm *vm)
 		loop_stop(vm->loop);
 	while (vm->device_count)
 		device_destroy(vm->devices[--vm->device_count]);
+	for (unsigned i = 0; i < CONFIG_NICS; i++)
+		nic_close(vm->nics[i]);
 	console_destroy(vm->console);
 	loop_destroy(vm->loop);
 	/* The one that failed, too: the array was zeroed. */

@@ -76,7 +76,7 @@ static void setup(int in, int out)
 		dup2(out, STDOUT_FILENO);
 	t.room = sizeof(t.input);
 	t.loop = loop_create();
-	t.console = console_create(t.loop, quit, &t);
+	t.console = console_create(t.loop, true, quit, &t);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(t.console);
 }
 

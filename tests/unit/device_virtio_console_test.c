@@ -9,6 +9,7 @@
 #define FEATURES (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_CONSOLE_F_SIZE))
 
 enum { RX, TX, QUEUES, SIZE = 64, LIMIT = 64 << 10 };
+enum { SETTLE_NS = 200000000 };
 
 /* The host's end, in place of devices/console.c. */
 static struct {
@@ -70,6 +71,8 @@ static void setup(void)
 	create(80, 25, 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(guest.device);
 	guest_start(&guest, FEATURES, QUEUES, SIZE);
+	guest_kick(&guest, RX);
+	CU_ASSERT_EQUAL(loop_fake_advance(guest.host.loop, SETTLE_NS), 1);
 }
 
 static uint16_t config16(size_t offset)
@@ -198,6 +201,20 @@ static void input_fills_what_the_guest_offers(void)
 	guest_destroy(&guest);
 }
 
+static void input_rests_until_the_driver_has_settled(void)
+{
+	create(80, 25, 0);
+	guest_start(&guest, FEATURES, QUEUES, SIZE);
+	offer(RX, 0, 0, 8, VRING_DESC_F_WRITE);
+	guest_kick(&guest, RX);
+	type("x");
+	CU_ASSERT_EQUAL(loop_fake_advance(guest.host.loop, SETTLE_NS - 1), 0);
+	CU_ASSERT_STRING_EQUAL(end.input, "x");
+	CU_ASSERT_EQUAL(loop_fake_advance(guest.host.loop, 1), 1);
+	CU_ASSERT_STRING_EQUAL(end.input, "");
+	guest_destroy(&guest);
+}
+
 static void buffers_without_room_do_not_hold_input_up(void)
 {
 	setup();
@@ -277,6 +294,7 @@ int main(void)
 	        UNIT(output_of_several_segments_in_order),
 	        UNIT(work_of_one_kick_is_bounded),
 	        UNIT(input_fills_what_the_guest_offers),
+	        UNIT(input_rests_until_the_driver_has_settled),
 	        UNIT(buffers_without_room_do_not_hold_input_up),
 	        UNIT(input_waits_while_there_is_no_driver),
 	        UNIT(paused_device_is_still_and_resumes),
