@@ -73,9 +73,11 @@ static void handle(int number, struct sigaction action)
 
 void signals_start(uint8_t *immediate_exit, const struct memory *memory)
 {
-	state.pending = 0;
 	state.immediate_exit = immediate_exit;
 	state.memory = memory;
+	/* One that came between two VMs, at a restart, is for the second. */
+	if (state.pending)
+		*immediate_exit = 1;
 	/* No SA_RESTART: KVM_RUN must come back. */
 	for (unsigned i = 0; i < COUNT(ending); i++)
 		handle(ending[i], (struct sigaction){.sa_handler = on_ending});
