@@ -1,6 +1,10 @@
 #include "vmm/run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "vmm/arch.h"
 #include "vmm/log.h"
@@ -71,12 +75,27 @@ static void report(const struct config *config, const struct timeline *timeline,
 	}
 }
 
+/* The picture comes last; that it cannot be written is said before a guest has run. */
+static int check_svg(const char *path)
+{
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+
+	if (path && fd < 0)
+		return log_error(-errno, "--timeline: cannot write '%s': %s", path,
+		        strerror(errno));
+	if (path)
+		close(fd);
+	return 0;
+}
+
 int run_vm(const struct config *config)
 {
 	struct timeline timeline = {0};
 	struct vm_result result = {END_ERROR, 0};
 	struct plan plan;
 
+	if (check_svg(config->timeline_svg) < 0)
+		return STATUS_ERROR;
 	if (config->timeline || config->json)
 		timeline_start(&timeline);
 	timeline_mark(&timeline, "start, options");
