@@ -1,0 +1,368 @@
+#!/bin/bash
+# Real guests on this host's KVM: what they say and how they end, what the monitor does
+# with its terminal, pipes and signals, and that it leaves nothing behind.
+set -u
+. "$(dirname "$0")/lib.sh"
+kvm_usable || { skip native "no usable /dev/kvm"; exit 0; }
+for guest in "$guests"/*; do
+	declare "${guest##*/}=$guest"
+done
+
+# says out|err TEXT: an extended regular expression, or '' for nothing at all.
+says() {
+	if [ -n "$2" ]; then has "$1" "$2"; else [ ! -s "$work/$1" ]; fi
+}
+# ends NAME STATUS OUT ERR: whether $status, out and err are these.
+ends() {
+	if [ $status != "$2" ]; then
+		not_ok "$1" "status $status, not $2"
+	elif ! says out "$3"; then
+		not_ok "$1" "stdout is not '$3': $(head -c 200 "$work/out")"
+	elif ! says err "$4"; then
+		not_ok "$1" "stderr is not '$4'"
+	else
+		ok "$1"
+	fi
+}
+# runs NAME STATUS OUT ERR ARGUMENTS...
+runs() {
+	run "${@:5}"
+	ends "${@:1:4}"
+}
+
+alive() {
+	[ "$(monitors)" = $pid ]
+}
+# Clock ticks of CPU time that $pid has used.
+ticks() {
+	local stat
+	read -ra stat <"/proc/$pid/stat" && echo $((stat[13] + stat[14]))
+}
+# idles NAME SECONDS: $pid lives and uses no CPU meanwhile, but for a tick or two.
+idles() {
+	local before
+	before=$(ticks)
+	sleep "$2"
+	if ! alive; then
+		not_ok "$1" "it ended"
+	else
+		check "$1" [ $(($(ticks) - before)) -le 2 ]
+	fi
+}
+
+# Guests and what they say.
+runs hello		0 '^Hello from Mayfly!$' '' "$hello"
+runs exit_0		0 '' '' "$exit"
+runs exit_7		7 '' '' "$exit" -- exit=7
+runs exit_255		255 '' '' "$exit" -- exit=255
+runs exit_is_8_bits	1 '' '' "$exit" -- exit=257
+runs memory_default	0 '^memory: 130687 KiB' '' "$memory"
+runs memory_64M		0 '^memory: 65151 KiB' '' --mem 64M "$memory"
+runs memory_1G		0 '^memory: 1048191 KiB' '' --mem 1G "$memory"
+runs memory_6G		0 '^memory: 6291071 KiB' '' --mem 6G "$memory"
+runs memory_above_4G	0 '^memory: 0x100000000-0x1c0000000 RAM' '' --mem 6G "$memory"
+runs cmdline_none	0 '^cmdline: $' '' "$cmdline"
+runs cmdline_arguments	0 '^cmdline: a  b -- --cpus c=d$' '' "$cmdline" -- 'a  b' -- --cpus c=d
+runs cmdline_option	0 '^cmdline: x y$' '' --cmdline 'x y' "$cmdline"
+runs cmdline_both	0 '^cmdline: x y$' '' --cmdline x "$cmdline" -- y
+runs smp_1		0 '^smp: 1 CPUs$' '' "$smp" -- cpus=1
+runs smp_2		0 '^smp: 2 CPUs$' '' --cpus 2 "$smp" -- cpus=2
+runs smp_4		0 '^smp: 4 CPUs$' '' --cpus 4 "$smp" -- cpus=4
+runs rng		0 '^rng: ok$' '' --rng "$rng"
+runs rng_absent		2 'no device' '' "$rng"
+
+cp "$cmdline" "$work/kit-kernel" && echo 'from the file' >"$work/kit-cmdline"
+runs cmdline_linuxkit	0 '^cmdline: from the file more$' '' "$work/kit" -- more
+runs cmdline_replaced	0 '^cmdline: else$' '' --cmdline else "$work/kit"
+
+# Guests that end badly.
+runs crash_registers	3 '' '^ +rip +[0-9a-f]{16}' "$crash" -- crash=triple
+runs crash_code		3 '' '^ +code .* <[0-9a-f]{2}> ' "$crash" -- crash=triple
+runs crash_meaning	3 '' '^mayfly: CPU 0: triple fault: .*usually' "$crash" -- crash=triple
+runs crash_triple_as_reboot 0 '' '' "$crash" -- crash=triple reboot=t
+runs crash_panic	3 '' '^mayfly: .*panicked' "$crash" -- crash=panic
+runs crash_reset	0 '' '' "$crash" -- crash=reset
+runs crash_own_report	255 '^guest: exception 14' '' "$crash" -- crash=fault
+start --on-reboot restart "$crash" -- crash=reset
+sleep 0.5
+check restart_goes_on alive
+check restart_leaks_no_fd [ "$(ls "/proc/$pid/fd" | wc -l)" -lt 16 ]
+kill $pid
+finished 2
+ends restart_ends_by_signal 143 '' ''
+
+# Reports.
+runs timeline		0 Hello '^guest entered ' --timeline "$hello"
+runs timeline_svg	0 Hello . "--timeline=$work/t.svg" "$hello"
+run --json "$hello"
+report=$(python3 - "$work/t.svg" "$work/err" <<'PYTHON'
+import json, sys, xml.etree.ElementTree
+print(xml.etree.ElementTree.parse(sys.argv[1]).getroot().tag)
+report = json.load(open(sys.argv[2]))
+print(report['source'], report['status'], len(report['timeline']) > 5)
+PYTHON
+)
+equal reports_parse '{http://www.w3.org/2000/svg}svg exit-port 0 True' "${report/$'\n'/ }"
+runs json_of_a_crash	3 '' '^\{"status":3,"source":"crash",' --json "$crash"
+
+# Disks. The pattern is that of guests/blk.c.
+a=$work/a.img b=$work/b.img
+holds_pattern() {
+	local sector
+	for sector in 0 1024 2047; do
+		[ "$(od -An -tx8 -N8 -j $((sector * 512)) "$1")" = \
+			"$(printf ' %016x' $((0x9e3779b97f4a7c15 * (sector + 1))))" ] || return
+	done
+}
+truncate -s 1M "$a" "$b"
+runs disk		0 'disk 0: 2048 sectors ok' '' --disk "$a" "$blk"
+check disk_content_on_host holds_pattern "$a"
+truncate -s 0 "$a" && truncate -s 1M "$a"
+runs disk_two		0 'disk 1: 2048 sectors ok' '' --disk "$a,id=one" --disk "$b,id=two" "$blk"
+check disk_two_content holds_pattern "$b"
+check disk_two_same cmp "$a" "$b"
+truncate -s 0 "$b" && truncate -s 1M "$b"
+runs disk_ro_refuses	1 'write first: result 1' '' --disk "$b,ro" "$blk"
+check disk_ro_unchanged cmp "$b" <(head -c 1M /dev/zero)
+start --disk "$a" "$idle"
+wait_for has out ^idle
+run --disk "$a" "$hello"
+equal disk_locked 1 $status
+kill $pid
+finished
+start --disk "$a,ro" "$idle"
+wait_for has out ^idle
+run --disk "$a,ro" "$hello"
+equal disk_two_readers 0 $status
+kill $pid
+finished
+
+# Input that is no terminal.
+cat >"$work/with" <<'SH'
+redirect=$1
+shift
+eval 'exec "$@"' "$redirect"
+SH
+mkfifo "$work/keys" "$work/stuck"
+input=$work/keys
+for how in irq poll; do
+	printf 'typed\nq' >"$work/keys" &
+	runs "input_pipe_by_$how" 0 '^typed' '' "$echo" -- echo=$how
+done
+input=/dev/null
+for from in /dev/null '&-'; do
+	via="sh $work/with <$from" start "$echo"
+	wait_for has out ^echo
+	idles "input_ends_not_the_vm_<$from" 1
+	kill $pid
+	finished
+done
+
+# Output that does not take it.
+via="sh $work/with >&-" runs output_closed 0 '' '' "$hello"
+via="sh $work/with >/dev/full" runs output_full_disk 0 '' 'dropped' "$hello"
+exec 5<>"$work/stuck"
+dd if=/dev/zero bs=4k of=/dev/fd/5 oflag=nonblock 2>/dev/null
+via="sh $work/with >&5" runs output_blocked 0 '' 'dropped' "$hello"
+via="sh $work/with >&5" start "$idle" -- tick=100
+idles output_blocked_idles 1
+kill $pid
+finished
+equal output_blocked_signal 143 $status
+exec 5>&-
+{ timeout 5 "$mayfly" run "$hello"; echo $? >"$work/status"; } </dev/null 2>"$work/err" | true
+equal output_without_reader 0 "$(cat "$work/status")"
+
+# Signals: these guests do not listen to a power button.
+# signalled NAME STATUS SIGNAL GUEST
+signalled() {
+	start "$4"
+	sleep 0.3
+	kill -"$3" $pid
+	finished 1
+	equal "$1" "$2" $status
+}
+signalled sigterm_idle 143 TERM "$idle"
+signalled sigint_idle 130 INT "$idle"
+signalled sighup_idle 129 HUP "$idle"
+signalled sigterm_spin 143 TERM "$spin"
+signalled sigint_spin 130 INT "$spin"
+start "$spin"
+sleep 0.3
+kill -TERM $pid && kill -TERM $pid
+finished 1
+equal sigterm_twice 143 $status
+
+# On a terminal: its settings are the same before and after, whatever ends the VM.
+cat >"$work/terminal.py" <<'PYTHON'
+# terminal.py COMMAND [PATTERN KEYS]...: runs COMMAND on a terminal of its own; after each
+# PATTERN the KEYS are typed, or run as a command when they start with '!'.
+import os, pty, re, select, subprocess, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp('bash', ['bash', '-c', sys.argv[1]])
+seen = b''
+
+def read():
+    global seen
+    try:
+        data = os.read(fd, 4096) if select.select([fd], [], [], 5)[0] else b''
+    except OSError:
+        data = b''
+    seen += data
+    sys.stdout.buffer.write(data)
+    return data
+
+for pattern, keys in zip(sys.argv[2::2], sys.argv[3::2]):
+    while not (found := re.search(os.fsencode(pattern), seen)):
+        if not read():
+            sys.exit(f'no {pattern}')
+    seen = seen[found.end():]
+    if keys[0] == '!':
+        subprocess.run(['bash', '-c', keys[1:]])
+    else:
+        os.write(fd, os.fsencode(keys))
+while read():
+    pass
+PYTHON
+export -f monitors
+export mayfly work
+# terminal NAME STATUS GUEST [PATTERN KEYS]...
+terminal() {
+	rm -f "$work"/{before,after,status}
+	python3 "$work/terminal.py" 'stty -g >$work/before; set -m; "$mayfly" run '"$3"'
+		status=$?
+		while [ $status = 148 ]; do
+			stty -g | cmp - $work/before && echo stopped
+			fg >/dev/null
+			status=$?
+		done
+		echo $status >$work/status
+		stty -g >$work/after' "${@:4}" >"$work/out" 2>"$work/err"
+	if ! cmp -s "$work/before" "$work/after"; then
+		not_ok "terminal_$1" "not restored: $(tail -c 300 "$work/out")"
+	else
+		equal "terminal_$1" "$2" "$(cat "$work/status")"
+	fi
+}
+terminal exit		7 "$exit -- exit=7"
+terminal ctrl_a_x	0 "$echo" 'echo\r\n' $'\001x'
+terminal ctrl_a_a	0 "$echo" 'echo\r\n' $'\001a' '\x01' q
+terminal ctrl_a_h	0 "$echo" 'echo\r\n' $'\001h' 'Ctrl-A x' q
+terminal ctrl_c_is_the_guests 0 "$echo" 'echo\r\n' $'\003' '\x03' q
+terminal suspended	0 "$echo" 'echo\r\n' $'\001z' 'stopped\r\n' typed typed q
+terminal crash		3 "$crash"
+terminal sigterm	143 "$echo" 'echo\r\n' '!kill -TERM $(monitors)'
+terminal sigsegv	139 "$echo" 'echo\r\n' '!kill -SEGV $(monitors)'
+
+# What the monitor has: no more than it needs.
+start "$idle"
+wait_for has out ^idle
+# KVM may have one of its own there.
+equal idle_threads 1 "$(cat "/proc/$pid/task/"*/comm | grep -c '^mayfly$')"
+idles idle_uses_no_cpu 1
+kill $pid
+finished
+
+find_port
+start --disk "$a" --rng --net "user,publish=$port:80" --cpus 2 "$idle"
+wait_for has out ^idle
+inherited=
+for info in "/proc/$pid/fdinfo/"*; do
+	fd=${info##*/}
+	flags=$(sed -n 's/^flags:[^0-9]*/0/p' "$info")
+	((fd > 2)) && ! ((flags & 02000000)) &&
+		[ ! "/proc/$pid/fd/$fd" -ef "/proc/$$/fd/$fd" ] && inherited+=" $fd"
+done
+equal fds_close_on_exec '' "$inherited"
+idles devices_use_no_cpu 1
+kill $pid
+finished
+
+# Network.
+get() {
+	timeout 5 busybox wget -Y off -q -O - "http://127.0.0.1:$port$1" 2>/dev/null
+}
+# serve [ADDRESS:]: the guest answers at $port.
+serve() {
+	find_port
+	start --net "user,publish=${1-}$port:80" "$http"
+	wait_for has out '^http: listening'
+}
+if [ -x "${http-}" ] && serve 127.0.0.1:; then
+	answers=$(for n in {1..20}; do get /; done)
+	equal http_20_requests 20 "$(grep -c '^Hello from Mayfly over HTTP$' <<<"$answers")"
+	idles http_idle_uses_no_cpu 2
+	equal http_bye Bye "$(get /exit/7)"
+	finished
+	ends http_exit_status 7 '^http: listening on 10.0.2.15:80$' ''
+	good=0
+	for n in {1..20}; do
+		serve
+		[ "$(get /)" = 'Hello from Mayfly over HTTP' ] && get /exit/0 >"$work/bye"
+		finished
+		[ $status = 0 ] && good=$((good + 1))
+	done
+	equal http_20_launches 20 $good
+elif [ -x "${http-}" ]; then
+	not_ok http "it does not listen"
+	kill $pid
+	finished
+else
+	skip http "the guest is not built"
+fi
+
+find_port
+start --net "user,publish=$port:53/udp" "$idle"
+wait_for has out ^idle
+check udp_port_is_bound grep -q "0100007F:$(printf %04X $port) " /proc/net/udp
+kill $pid
+finished
+
+if make_namespace && [ -x "${http-}" ]; then
+	# What the guest asks for when it looks for an address (RFC 2131).
+	$inside python3 - "$mayfly" "$http" >"$work/out" 2>"$work/err" <<'PYTHON'
+import socket, subprocess, sys
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+tap.bind(('t0', 0))
+tap.settimeout(10)
+mac = bytes.fromhex('020000000007')
+vm = subprocess.Popen([sys.argv[1], 'run', '--net', 'tap=t0,mac=02:00:00:00:00:07', sys.argv[2]])
+try:
+    while True:
+        frame = tap.recv(2000)
+        if frame[6:12] == mac and frame[23] == 17 and frame[36:38] == b'\0\x43':
+            print('discover' if bytes([53, 1, 1]) in frame[282:] else 'other')
+            break
+finally:
+    vm.terminate()
+    print(vm.wait())
+PYTHON
+	equal tap_dhcp_discover 'discover 143' "$(paste -sd ' ' "$work/out")"
+else
+	skip tap "needs root, /dev/net/tun and network namespaces"
+fi
+
+# A hundred launches leave nothing behind.
+own_fds() {
+	ls "/proc/$$/fd" | wc -l
+}
+fds=$(own_fds) good=0
+for n in {1..100}; do
+	[ "$("$mayfly" run "$hello" 2>&1 </dev/null)" = 'Hello from Mayfly!' ] && good=$((good + 1))
+done
+equal launches_100 100 $good
+equal launches_leave_no_process '' "$(monitors)"
+equal launches_leave_no_file '' "$(find "$work/cwd" "$TMPDIR" -mindepth 1)"
+equal launches_leave_no_fd $fds "$(own_fds)"
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	# From where they are: the /tmp that hides them is empty, and stays so.
+	cp "$exit" "$work/exit"
+	left=$(cd "$work" && unset TMPDIR && unshare -m sh -c 'mount -t tmpfs none /tmp &&
+		for n in 1 2 3 4 5; do
+			./mayfly run --disk a.img --rng --net user --timeline exit || echo "status $?"
+		done 2>&1 >/dev/null | grep -v ms; ls -A /tmp' | grep -E '^(mayfly|status)|^[^ ]*$')
+	equal launches_leave_no_temporary_file '' "$left"
+else
+	skip launches_leave_no_temporary_file "needs root and mount namespaces"
+fi
