@@ -16,7 +16,15 @@ $(filter-out $(DEVICE_TESTS),$(UNIT_TESTS)): $(BUILD)/tests/unit/%: $(BUILD)/asa
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
 
-unit-tests: $(UNIT_TESTS)
+# Those with threads once more, under ThreadSanitizer.
+TSAN_TESTS := $(BUILD)/tests/unit/loop_tsan_test
+TSAN_SOURCES := tests/unit/unit.c vmm/loop.c vmm/log.c vmm/signals.c devices/console.c
+$(BUILD)/tests/unit/%_tsan_test: tests/unit/%_test.c $(TSAN_SOURCES)
+	@mkdir -p $(@D)
+	$(call say,TSAN)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g -fsanitize=thread -o $@ $^ -lcunit
+
+unit-tests: $(UNIT_TESTS) $(TSAN_TESTS)
 
 # Fuzz targets: every tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput() and is linked by
 # clang's libFuzzer with everything but main().

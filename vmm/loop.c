@@ -6,11 +6,11 @@
  * `lock` guards the list and `running`, the watch or timer whose callback is under way.
  * It is never held across a callback, and a device's lock is taken before it, never
  * after: so a callback is chosen under `lock`, `lock` is let go, the device's lock is
- * taken, and then `dead` is looked at again, because the device may have given the watch
- * up meanwhile. Whoever gives one up waits until it is not running, except on the loop's
- * own thread (it is the callback) or while holding the device's lock (the callback can
- * then only be waiting for that lock, and will see `dead`); so memory of a dead watch is
- * freed by the loop's thread alone, or by loop_destroy().
+ * taken, and then is_due() is asked again, because the device may have disarmed the timer
+ * or given the watch up meanwhile. Whoever gives one up waits until it is not running,
+ * except on the loop's own thread (it is the callback) or while holding the device's lock
+ * (the callback can then only be waiting for that lock, and will see `dead`); so memory of
+ * a dead watch is freed by the loop's thread alone, or by loop_destroy().
  */
 #include "vmm/loop.h"
 
@@ -106,22 +106,32 @@ static void sweep(struct loop *loop)
 	}
 }
 
+/* Whether there is still something to do for `source`. The lock is held. */
+static bool is_due(const struct source *source, uint64_t now_ns)
+{
+	if (source->dead)
+		return false;
+	return source->fd >= 0 ? source->events : source->deadline_ns <= now_ns;
+}
+
 /* Runs one callback; the lock is held before and after. */
 static void call(struct loop *loop, struct source *source, short events)
 {
+	bool due;
+
 	loop->running = source;
 	pthread_mutex_unlock(&loop->lock);
 	if (source->lock)
 		pthread_mutex_lock(source->lock);
 	pthread_mutex_lock(&loop->lock);
-	bool dead = source->dead;
+	due = is_due(source, loop_now_ns());
+	if (due && source->fd < 0)
+		source->deadline_ns = UINT64_MAX;
 	pthread_mutex_unlock(&loop->lock);
-	if (!dead) {
-		if (source->fd >= 0)
-			source->ready(source->context, events);
-		else
-			source->expired(source->context);
-	}
+	if (due && source->fd >= 0)
+		source->ready(source->context, events);
+	else if (due)
+		source->expired(source->context);
 	if (source->lock)
 		pthread_mutex_unlock(source->lock);
 	pthread_mutex_lock(&loop->lock);
@@ -144,11 +154,10 @@ static void run_timers(struct loop *loop)
 {
 	uint64_t now_ns = loop_now_ns();
 
-	for (struct source *source = loop->sources; source; source = source->next)
-		if (!source->dead && source->fd < 0 && source->deadline_ns <= now_ns) {
-			source->deadline_ns = UINT64_MAX;
+	for (struct source *source = loop->sources; source && !loop->stopping;
+	        source = source->next)
+		if (source->fd < 0 && is_due(source, now_ns))
 			call(loop, source, 0);
-		}
 }
 
 static void wait_for(struct loop *loop, struct pollfd *fds, unsigned count)
@@ -190,10 +199,9 @@ static void *loop_thread(void *argument)
 		if (fds[0].revents)
 			(void)!read(loop->wake_fd, &wakes, sizeof(wakes));
 		for (unsigned i = 1; i < count && !loop->stopping; i++)
-			if (fds[i].revents && !sources[i]->dead && sources[i]->events)
+			if (fds[i].revents && is_due(sources[i], 0))
 				call(loop, sources[i], fds[i].revents);
-		if (!loop->stopping)
-			run_timers(loop);
+		run_timers(loop);
 	}
 	pthread_mutex_unlock(&loop->lock);
 	return NULL;
@@ -226,7 +234,7 @@ int loop_start(struct loop *loop)
 
 	pthread_mutex_lock(&loop->lock);
 	loop->started = true;
-	if (loop->sources && !loop->threaded)
+	if (loop->sources && !loop->threaded && !loop->stopping)
 		error = start_thread(loop);
 	pthread_mutex_unlock(&loop->lock);
 	return error;
@@ -273,7 +281,8 @@ static struct source *source_add(struct loop *loop, const struct source *model)
 	pthread_mutex_lock(&loop->lock);
 	source->next = loop->sources;
 	loop->sources = source;
-	if (loop->started && !loop->threaded && start_thread(loop) < 0) {
+	if (loop->started && !loop->threaded && !loop->stopping &&
+	        start_thread(loop) < 0) {
 		loop->sources = source->next;
 		free(source);
 		source = NULL;
