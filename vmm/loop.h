@@ -7,7 +7,8 @@
  * A callback runs on the loop's thread with `lock` held (a device's own mutex, or NULL).
  * loop_unwatch() and loop_timer_destroy() are called with `lock` held, or after
  * loop_stop(), or from the callback itself, or where there is no lock from any thread:
- * when they return, the callback is not running and will not run again.
+ * when they return, the callback is not running and will not run again. The lock itself
+ * is there until loop_stop(): the thread may have been waiting for it.
  */
 #pragma once
 

@@ -368,36 +368,33 @@ static void disarmed_timer_does_not_fire(void)
 }
 
 struct storm {
-	struct loop *loop;
+	struct probe probe;
 	pthread_t thread;
 };
 
 static void *storm_run(void *context)
 {
-	struct storm *storm = context;
-	struct probe probe;
+	struct probe *probe = &((struct storm *)context)->probe;
 
-	probe_init(&probe, storm->loop);
 	for (unsigned i = 0; i < 300; i++) {
 		bool with_lock = i % 2;
 
-		watch(&probe, with_lock);
-		probe.timer = loop_timer_create(
-		        storm->loop, expired, &probe, with_lock ? &probe.lock : NULL);
-		signal_fd(&probe);
-		loop_timer_set(probe.timer, loop_now_ns() + i % 5 * 10000);
+		watch(probe, with_lock);
+		probe->timer = loop_timer_create(
+		        probe->loop, expired, probe, with_lock ? &probe->lock : NULL);
+		signal_fd(probe);
+		loop_timer_set(probe->timer, loop_now_ns() + i % 5 * 10000);
 		if (i % 3)
 			sched_yield();
-		loop_watch_events(probe.watch, i % 4 ? POLLIN : 0);
+		loop_watch_events(probe->watch, i % 4 ? POLLIN : 0);
 		if (with_lock)
-			pthread_mutex_lock(&probe.lock);
-		loop_unwatch(probe.watch);
-		loop_timer_destroy(probe.timer);
+			pthread_mutex_lock(&probe->lock);
+		loop_unwatch(probe->watch);
+		loop_timer_destroy(probe->timer);
 		if (with_lock)
-			pthread_mutex_unlock(&probe.lock);
-		CU_ASSERT_FALSE(probe.inside);
+			pthread_mutex_unlock(&probe->lock);
+		CU_ASSERT_FALSE(probe->inside);
 	}
-	probe_end(&probe);
 	return NULL;
 }
 
@@ -407,13 +404,15 @@ static void threads_watch_and_unwatch_at_once(void)
 	struct storm storms[4];
 
 	for (unsigned i = 0; i < 4; i++) {
-		storms[i].loop = loop;
+		probe_init(&storms[i].probe, loop);
 		CU_ASSERT_FATAL(!pthread_create(
 		        &storms[i].thread, NULL, storm_run, &storms[i]));
 	}
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(storms[i].thread, NULL);
 	loop_destroy(loop);
+	for (unsigned i = 0; i < 4; i++)
+		probe_end(&storms[i].probe);
 }
 
 int main(void)
