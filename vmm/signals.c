@@ -71,6 +71,13 @@ static void handle(int number, struct sigaction action)
 	sigaction(number, &action, NULL);
 }
 
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 void signals_start(uint8_t *immediate_exit, const struct memory *memory)
 {
 	state.immediate_exit = immediate_exit;
@@ -80,7 +87,8 @@ void signals_start(uint8_t *immediate_exit, const struct memory *memory)
 		*immediate_exit = 1;
 	/* No SA_RESTART: KVM_RUN must come back. */
 	for (unsigned i = 0; i < COUNT(ending); i++)
-		handle(ending[i], (struct sigaction){.sa_handler = on_ending});
+		if (ending[i] != SIGHUP || !is_ignored(SIGHUP)) /* nohup(1) */
+			handle(ending[i], (struct sigaction){.sa_handler = on_ending});
 	handle(SIGUSR1, (struct sigaction){.sa_handler = on_kick});
 	handle(SIGPIPE, (struct sigaction){.sa_handler = SIG_IGN});
 	for (unsigned i = 0; i < COUNT(fatal); i++)

@@ -150,13 +150,16 @@ for how in irq poll; do
 	runs "input_pipe_by_$how" 0 '^typed' '' "$echo" -- echo=$how
 done
 input=/dev/null
-for from in /dev/null '&-'; do
-	via="sh $work/with <$from" start "$echo"
+# waits_without_input NAME REDIRECTION
+waits_without_input() {
+	via="sh $work/with $2" start "$echo"
 	wait_for has out ^echo
-	idles "input_ends_not_the_vm_<$from" 1
+	idles "$1" 1
 	kill $pid
 	finished
-done
+}
+waits_without_input input_at_its_end '</dev/null'
+waits_without_input input_closed '<&-'
 
 # Output that does not take it.
 via="sh $work/with >&-" runs output_closed 0 '' '' "$hello"
@@ -187,6 +190,12 @@ signalled sigint_idle 130 INT "$idle"
 signalled sighup_idle 129 HUP "$idle"
 signalled sigterm_spin 143 TERM "$spin"
 signalled sigint_spin 130 INT "$spin"
+via='env --ignore-signal=HUP' start "$idle"
+wait_for has out ^idle
+kill -HUP $pid
+idles sighup_under_nohup 0.5
+kill $pid
+finished
 start "$spin"
 sleep 0.3
 kill -TERM $pid && kill -TERM $pid
