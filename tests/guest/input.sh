@@ -115,7 +115,6 @@ save('long-cmdline', b'a' * 70000)
 PYTHON
 mkfifo "$images/fifo"
 
-
 while read -r image text; do
 	bad "image_$image" 1 "'$images/$image'.*$text" "$images/$image"
 done <<'TABLE'
