@@ -25,7 +25,7 @@ finish() {
 	exit $((failures > 0))
 } 2>/dev/null
 trap finish EXIT
-trap 'exit 1' INT TERM
+trap 'failures=1; exit' INT TERM
 
 ok() {
 	echo "ok $1"
