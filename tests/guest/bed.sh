@@ -134,6 +134,7 @@ bed_build_l2() {
 	bed_module_order $l2_modules >"$system/lib/modules/order"
 	cp "$bed/root/lib/modules/$version/modules.dep" "$system/lib/modules/$version/"
 	cc -O2 -Wall -Wextra -static -nostdlib -o "$system/bin/mark" "$here/l2/mark.c"
+	cc -O2 -Wall -Wextra -static -s -o "$system/bin/dns" "$here/l1/dns.c"
 	install -m 755 "$here/l2/init" "$system/init"
 	mkdir "$system/tests"
 	cp "$here"/l2/tests/* "$system/tests/"
@@ -192,7 +193,7 @@ bed_prepare() {
 	exec 9>"$bed/lock"
 	flock 9
 	bed_fetch || { flock -u 9; return 1; }
-	if [ ! -e "$bed/l2/built" ] || [ -n "$(find "$here/l2" "$here/bed.sh" -newer "$bed/l2/built")" ]; then
+	if [ ! -e "$bed/l2/built" ] || [ -n "$(find "$here/l2" "$here/l1/dns.c" "$here/bed.sh" -newer "$bed/l2/built")" ]; then
 		bed_build_l2 && touch "$bed/l2/built"
 	fi && bed_build_l1
 	set -- $?
@@ -203,9 +204,11 @@ bed_prepare() {
 # bed_monitor FILE: a cpio of the monitor alone. It finds libslirp by dlopen, so ldd does not name that.
 bed_monitor() {
 	system=$(mktemp -d "$bed/monitor.XXXXXX")
+	chmod 755 "$system"
 	mkdir "$system/bin"
 	slirp=$(ldconfig -p | sed -n 's/.*libslirp\.so\.0 .*x86-64.* => //p' | head -n 1)
 	bed_programs "$system" "$monitor" $slirp
+	[ -z "$slirp" ] || mv "$system/bin/${slirp##*/}" "$system$slirp"
 	mv "$system/bin/$(basename "$monitor")" "$system/bin/mayfly" 2>/dev/null
 	bed_cpio "$system" >"$1"
 	rm -rf "$system"

@@ -1,4 +1,4 @@
-/* dns: a resolver on the loopback address that answers every A question with 192.0.2.53 (RFC 1035, RFC 5737). */
+/* dns ADDRESS: a resolver at this address that answers every A question with 192.0.2.53 (RFC 1035, RFC 5737). */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -7,10 +7,22 @@
 enum { HEADER = 12, TYPE_A = 1, PACKET_MAX = 512 };
 
 static const unsigned char record[] = {
-	0xc0, HEADER,		   /* the name: a pointer to the question's */
-	0,    TYPE_A, 0, 1,	   /* type, class */
-	0,    0,      0, 60, 0, 4, /* time to live, length */
-	192,  0,      2, 53,
+        0xc0,
+        HEADER, /* the name: a pointer to the question's */
+        0,
+        TYPE_A,
+        0,
+        1, /* type, class */
+        0,
+        0,
+        0,
+        60,
+        0,
+        4, /* time to live, length */
+        192,
+        0,
+        2,
+        53,
 };
 
 /* The length of the answer, made in place of the question; 0 where there is none to make. */
@@ -33,26 +45,28 @@ static size_t answer(unsigned char *packet, size_t size)
 	return end + sizeof(record);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct sockaddr_in here = {
-		.sin_family = AF_INET,
-		.sin_port = htons(53),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	        .sin_family = AF_INET,
+	        .sin_port = htons(53),
 	};
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
+	if (argc != 2 || inet_pton(AF_INET, argv[1], &here.sin_addr) != 1)
+		return 2;
 	if (fd < 0 || bind(fd, (struct sockaddr *)&here, sizeof(here)) < 0)
 		return 1;
 	for (;;) {
 		unsigned char packet[PACKET_MAX];
 		struct sockaddr_in peer;
 		socklen_t peer_size = sizeof(peer);
-		ssize_t size = recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&peer,
-					&peer_size);
+		ssize_t size = recvfrom(fd, packet, sizeof(packet), 0,
+		        (struct sockaddr *)&peer, &peer_size);
 		size_t reply = size > HEADER ? answer(packet, (size_t)size) : 0;
 
 		if (reply)
-			sendto(fd, packet, reply, 0, (struct sockaddr *)&peer, peer_size);
+			sendto(fd, packet, reply, 0, (struct sockaddr *)&peer,
+			        peer_size);
 	}
 }

@@ -15,8 +15,8 @@
 static void copy_until_end(int terminal, pid_t child, int *status)
 {
 	struct pollfd from[] = {
-		{.fd = terminal, .events = POLLIN},
-		{.fd = STDIN_FILENO, .events = POLLIN},
+	        {.fd = terminal, .events = POLLIN},
+	        {.fd = STDIN_FILENO, .events = POLLIN},
 	};
 	char bytes[4096];
 
@@ -64,6 +64,7 @@ int main(int argc, char **argv)
 	}
 	copy_until_end(terminal, child, &status);
 	tcgetattr(slave, &after);
-	fprintf(stderr, "terminal %s\n", memcmp(&before, &after, sizeof(before)) ? "changed" : "restored");
+	fprintf(stderr, "terminal %s\n",
+	        memcmp(&before, &after, sizeof(before)) ? "changed" : "restored");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -7,9 +7,9 @@ static long system_call(long number, long a, long b, long c)
 	long result;
 
 	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
-			 : "rcx", "r11", "memory");
+	                 : "=a"(result)
+	                 : "a"(number), "D"(a), "S"(b), "d"(c)
+	                 : "rcx", "r11", "memory");
 	return result;
 }
 
@@ -22,7 +22,9 @@ __attribute__((used, noreturn)) static void mark(const long *stack)
 	long error = system_call(SYS_IOPERM, TIMER_PORT, 1, 1);
 
 	if (!error)
-		__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"((unsigned short)TIMER_PORT));
+		__asm__ volatile("outb %0, %1"
+		                 :
+		                 : "a"(value), "Nd"((unsigned short)TIMER_PORT));
 	for (;;)
 		system_call(SYS_EXIT, error != 0, 0, 0);
 }
