@@ -33,7 +33,8 @@ const struct arch_layout arch_layout = {
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
         .virtio_gsi = GSI_VIRTIO,
         .console = "ttyS0",
-        .linux_arguments = "",
+        /* There is none, and the kernel complains aloud of what it cannot find. */
+        .linux_arguments = "pci=off",
 };
 
 void arch_regions(struct plan *plan)
@@ -227,6 +228,7 @@ int arch_tables(struct vm *vm, uint64_t *tables)
 	        .virtio_count = plan->virtio_count,
 	        .serial = plan->config->console == CONSOLE_SERIAL,
 	        .legacy = plan->needs.legacy,
+	        .pvpanic = true,
 	};
 
 	*tables = 0;

@@ -201,6 +201,11 @@ void arch_dump(struct vcpu *vcpu)
 	        {"idtlim", sregs.idt.limit},
 	};
 
+	/* AMD APM volume 2, 15.14.3: SVM leaves no state, so KVM resets the vCPU. */
+	if (vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && !(sregs.cr0 & CR0_PE))
+		fputs("  the registers are those after reset: this CPU (SVM) forgets\n"
+		      "  what they were at the triple fault\n",
+		        stderr);
 	fprintf(stderr, "CPU %u:\n", vcpu->index);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		fprintf(stderr, "  %-6s %016llx%s", rows[i].name,
