@@ -30,29 +30,47 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu17 $(WARNINGS) -pthread -fvisibility=hidden
 HARD_CFLAGS := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
-HARD_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+HARD_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 
-# liburing and jansson are small and linked in; libslirp, with the glib behind it, is
-# opened by devices/net_slirp.c when a user-mode network is asked for.
-LDLIBS := -l:liburing.a -l:libjansson.a -ldl
+LDLIBS := -l:liburing.a -l:libjansson.a
 
-SOURCES := $(sort $(wildcard vmm/*.c devices/*.c boot/*.c $(ARCH)/*.c))
+# The user-mode network is a program of its own: the monitor, linked statically because
+# that starts 0.24 ms sooner, carries it inside. It alone has libslirp, and glib behind it.
+NETWORK := devices/user_network
+NETWORK_LDLIBS := -lslirp
+
+SOURCES := $(sort $(filter-out $(NETWORK).c,$(wildcard vmm/*.c devices/*.c boot/*.c $(ARCH)/*.c)))
 MAIN := vmm/main.c
 # What a device may reach: tests of devices link no more than this.
-DEVICE_SOURCES := $(wildcard devices/*.c) \
+DEVICE_SOURCES := $(filter-out $(NETWORK).c,$(wildcard devices/*.c)) \
 	$(wildcard vmm/device.c vmm/bus.c vmm/memory.c vmm/options.c vmm/log.c vmm/io.c)
 
-OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
-ASAN_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/asan/%.o),$(SOURCES:%.c=$(BUILD)/asan/%.o))
-ASAN_DEVICE_OBJECTS := $(DEVICE_SOURCES:%.c=$(BUILD)/asan/%.o)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/$(NETWORK)_image.o
+ASAN_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/asan/%.o),$(SOURCES:%.c=$(BUILD)/asan/%.o)) \
+	$(BUILD)/asan/$(NETWORK)_image.o
+ASAN_DEVICE_OBJECTS := $(DEVICE_SOURCES:%.c=$(BUILD)/asan/%.o) $(BUILD)/asan/$(NETWORK)_image.o
 
 all: $(BUILD)/mayfly
 
 $(BUILD)/mayfly: $(OBJECTS)
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -static-pie $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
+
+# The program, and the object that carries it: below obj/, asan/ and fuzz/ alike.
+$(BUILD)/obj/$(NETWORK): $(BUILD)/obj/$(NETWORK).o
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) -pie -s $(HARD_LDFLAGS) -o $@ $^ $(NETWORK_LDLIBS)
+$(BUILD)/asan/$(NETWORK): $(BUILD)/asan/$(NETWORK).o
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(NETWORK_LDLIBS)
+$(BUILD)/fuzz/$(NETWORK): $(BUILD)/obj/$(NETWORK)
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(BUILD)/%/$(NETWORK)_image.o: $(NETWORK)_image.S $(BUILD)/%/$(NETWORK)
+	$(call say,AS)
+	$(Q)$(CC) -DIMAGE='"$(word 2,$^)"' -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)

@@ -9,7 +9,7 @@
 
 struct nic *nic_open(const struct nic_config *config)
 {
-	struct nic *nic = config->tap ? nic_tap_open(config) : nic_slirp_open(config);
+	struct nic *nic = config->tap ? nic_tap_open(config) : nic_user_open(config);
 
 	if (!nic)
 		return NULL;

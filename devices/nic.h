@@ -1,5 +1,5 @@
 /*
- * Network back ends: a tap interface, or a user-mode network (libslirp).
+ * Network back ends: a tap interface, or a user-mode network in a process of its own.
  *
  * Frames travel as the guest's driver sees them: struct virtio_net_hdr_v1 (12 bytes),
  * then the Ethernet frame. Tap passes the header through (IFF_VNET_HDR) with offloads;
@@ -57,9 +57,12 @@ struct nic {
 };
 
 /*
- * Opens what `config` asks for, everything included that needs rights or files (the tap,
- * the published ports), but starts no thread. A MAC is made up (02:...) unless given.
- * Logs "--net: ..." with the remedy and returns NULL on failure.
+ * Opens what `config` asks for. A MAC is made up (02:...) unless given. Logs "--net: ..."
+ * with the remedy and returns NULL on failure.
+ *
+ * Best called early: a user-mode network then gets ready beside the caller. nic_start()
+ * waits for that and fails alike, for a port that cannot be published too; nothing that
+ * needs rights is left afterwards.
  */
 struct nic *nic_open(const struct nic_config *config);
 void nic_close(struct nic *nic); /* takes NULL */
@@ -68,4 +71,4 @@ int nic_start(struct nic *nic, struct loop *loop, pthread_mutex_t *lock,
 
 /* The back ends; type is set, all else of struct nic is nic_open()'s. */
 struct nic *nic_tap_open(const struct nic_config *config);
-struct nic *nic_slirp_open(const struct nic_config *config);
+struct nic *nic_user_open(const struct nic_config *config);

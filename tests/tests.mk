@@ -32,7 +32,8 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 10
 FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
-FUZZ_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/fuzz/%.o),$(SOURCES:%.c=$(BUILD)/fuzz/%.o))
+FUZZ_OBJECTS := $(filter-out $(MAIN:%.c=$(BUILD)/fuzz/%.o),$(SOURCES:%.c=$(BUILD)/fuzz/%.o)) \
+	$(BUILD)/fuzz/$(NETWORK)_image.o
 
 $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)

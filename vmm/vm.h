@@ -16,6 +16,7 @@
 #include "vmm/vcpu.h"
 
 struct console;
+struct nic;
 struct arch_vm;
 
 enum { VM_DEVICES = 48 };
@@ -49,6 +50,7 @@ struct vm {
 	struct bus mmio;
 	struct loop *loop;
 	struct console *console;
+	struct nic *nics[CONFIG_NICS]; /* opened, until their devices take them over */
 	struct device *devices[VM_DEVICES]; /* in the order of creation */
 	unsigned device_count;
 	struct vcpu *vcpus;
