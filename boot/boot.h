@@ -43,6 +43,7 @@ struct boot_needs {
 	bool acpi;
 	bool console_input; /* reads the console, so the monitor watches stdin */
 	bool legacy;        /* RTC, i8042 */
+	bool cpuid;         /* CPUID, and with it long mode; comes with irqchip */
 	uint64_t memory;    /* bytes of RAM by default: 128 MiB, or 1 GiB for Linux */
 };
 

@@ -35,7 +35,8 @@ enum {
 	NEEDS_ACPI = 1 << 1,
 	NEEDS_CONSOLE_INPUT = 1 << 2,
 	NEEDS_LEGACY = 1 << 3,
-	NEEDS_KNOWN = (1 << 4) - 1,
+	NEEDS_CPUID = 1 << 4,
+	NEEDS_KNOWN = (1 << 5) - 1,
 };
 
 /* What the notes say. */
@@ -307,6 +308,7 @@ static int needs_set(struct boot_source *source, const struct notes *notes)
 	source->needs.acpi = notes->needs & NEEDS_ACPI;
 	source->needs.console_input = notes->needs & NEEDS_CONSOLE_INPUT;
 	source->needs.legacy = notes->needs & NEEDS_LEGACY;
+	source->needs.cpuid = notes->needs & NEEDS_CPUID;
 	return 0;
 }
 

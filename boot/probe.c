@@ -99,6 +99,7 @@ struct boot_needs boot_needs_all(bool linux_kernel)
 	        .acpi = true,
 	        .console_input = true,
 	        .legacy = true,
+	        .cpuid = true,
 	        .memory = (uint64_t)(linux_kernel ? 1024 : 128) << 20,
 	};
 }

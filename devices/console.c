@@ -82,7 +82,7 @@ struct console {
 	size_t start, end; /* of what waits in `pending` */
 
 	char pending[PENDING_SIZE];
-	char ring[RING_SIZE];
+	char *ring; /* RING_SIZE bytes, once something waits */
 };
 
 static const int terminal_signals[] = {SIGTSTP, SIGCONT, SIGWINCH};
@@ -236,7 +236,10 @@ static void output_wait(struct console *console)
 
 static void ring_put(struct console *console, const char *data, size_t size)
 {
-	size_t room = RING_SIZE - console->used;
+	if (!console->ring)
+		console->ring = malloc(RING_SIZE);
+
+	size_t room = console->ring ? RING_SIZE - console->used : 0;
 	size_t tail = (console->head + console->used) % RING_SIZE;
 	size_t run = RING_SIZE - tail;
 
@@ -244,6 +247,8 @@ static void ring_put(struct console *console, const char *data, size_t size)
 		console->dropped += size - room;
 		size = room;
 	}
+	if (!size)
+		return;
 	if (run > size)
 		run = size;
 	memcpy(console->ring + tail, data, run);
@@ -262,7 +267,8 @@ void console_write(struct console *console, const void *data, size_t size)
 		done = output_try(console, data, size);
 	if (done < size) {
 		ring_put(console, (const char *)data + done, size - done);
-		output_wait(console);
+		if (console->used)
+			output_wait(console);
 	}
 	pthread_mutex_unlock(&console->lock);
 }
@@ -582,5 +588,6 @@ void console_destroy(struct console *console)
 	if (console->output_fd > STDERR_FILENO)
 		close(console->output_fd);
 	pthread_mutex_destroy(&console->lock);
+	free(console->ring);
 	free(console);
 }

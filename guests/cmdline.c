@@ -2,7 +2,7 @@
 #include "guest.h"
 #include "mayfly.h"
 
-MAYFLY_NEEDS(MAYFLY_NEEDS_NOTHING);
+MAYFLY_NEEDS(MAYFLY_NEEDS_CPUID);
 
 int main(void)
 {

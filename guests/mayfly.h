@@ -24,10 +24,11 @@
 #define MAYFLY_NOTE_NEEDS 1
 
 #define MAYFLY_NEEDS_NOTHING 0
-#define MAYFLY_NEEDS_IRQCHIP 1 /* local APIC and I/O APIC; without: no interrupts */
-#define MAYFLY_NEEDS_ACPI    2 /* tables; without: rsdp_paddr is 0 */
-#define MAYFLY_NEEDS_INPUT   4 /* the monitor reads the console's input */
-#define MAYFLY_NEEDS_LEGACY  8 /* RTC and i8042 */
+#define MAYFLY_NEEDS_IRQCHIP 1  /* local APIC and I/O APIC; without: no interrupts */
+#define MAYFLY_NEEDS_ACPI    2  /* tables; without: rsdp_paddr is 0 */
+#define MAYFLY_NEEDS_INPUT   4  /* the monitor reads the console's input */
+#define MAYFLY_NEEDS_LEGACY  8  /* RTC and i8042 */
+#define MAYFLY_NEEDS_CPUID   16 /* CPUID; without, or IRQCHIP: all 0, no long mode */
 
 /* An OUT of 8, 16 or 32 bits ends the VM; the low 8 bits are Mayfly's exit status. */
 #define MAYFLY_EXIT_PORT 0xf4

@@ -5,7 +5,7 @@
 #include "guest.h"
 #include "mayfly.h"
 
-MAYFLY_NEEDS(MAYFLY_NEEDS_NOTHING);
+MAYFLY_NEEDS(MAYFLY_NEEDS_CPUID);
 
 static bool word_keeps(volatile uint64_t *word)
 {

@@ -22,7 +22,7 @@ struct need {
 	bool wanted;
 };
 
-enum { NEEDS = 4 };
+enum { NEEDS = 5 };
 
 static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 {
@@ -30,6 +30,7 @@ static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 	list[1] = (struct need){"acpi", needs->acpi};
 	list[2] = (struct need){"console_input", needs->console_input};
 	list[3] = (struct need){"legacy", needs->legacy};
+	list[4] = (struct need){"cpuid", needs->cpuid};
 }
 
 static void flags_text(uint32_t flags, char text[4])

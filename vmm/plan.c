@@ -129,6 +129,8 @@ int plan_create(struct plan *plan, const struct config *config)
 		plan->needs.irqchip = true;
 	if (config->cpus > 1)
 		plan->needs.irqchip = true;
+	if (plan->needs.irqchip)
+		plan->needs.cpuid = true;
 	if (config->console == CONSOLE_NONE)
 		plan->needs.console_input = false;
 	plan->memory_default = !config->memory;

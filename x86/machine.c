@@ -246,6 +246,8 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	struct arch_vm *arch = vm->arch;
 	int error = 0;
 
+	if (!vm->plan->needs.cpuid)
+		return 0;
 	if (!arch->cpuid_fetched)
 		error = cpuid_fetch(&arch->cpuid, vm->kvm_fd, vcpu->fd,
 		        vm->plan->config->cpus, vm->plan->needs.irqchip);

@@ -11,7 +11,7 @@
 #include "mayfly.h"
 #include "x86/cpu.h"
 
-MAYFLY_NEEDS(MAYFLY_NEEDS_LEGACY);
+MAYFLY_NEEDS(MAYFLY_NEEDS_LEGACY | MAYFLY_NEEDS_CPUID);
 
 static void page_fault(void)
 {

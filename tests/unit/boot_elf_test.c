@@ -133,7 +133,7 @@ static void mayfly_note_says_what_is_needed(void)
 {
 	struct boot_source source;
 
-	for (uint32_t needs = 0; needs < 16; needs++) {
+	for (uint32_t needs = 0; needs < 32; needs++) {
 		struct elf elf = unikernel();
 
 		note_add(&elf, "Mayfly", 1, &needs, sizeof(needs));
@@ -142,10 +142,11 @@ static void mayfly_note_says_what_is_needed(void)
 		CU_ASSERT_EQUAL(source.needs.acpi, !!(needs & 2));
 		CU_ASSERT_EQUAL(source.needs.console_input, !!(needs & 4));
 		CU_ASSERT_EQUAL(source.needs.legacy, !!(needs & 8));
+		CU_ASSERT_EQUAL(source.needs.cpuid, !!(needs & 16));
 		boot_close(&source);
 	}
 	struct elf elf = unikernel();
-	uint32_t unknown = 16;
+	uint32_t unknown = 32;
 
 	note_add(&elf, "Mayfly", 1, &unknown, sizeof(unknown));
 	CU_ASSERT(refused(&elf, "use a newer one"));
