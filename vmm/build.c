@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "devices/console.h"
@@ -105,13 +106,33 @@ static int open_kvm(struct vm *vm)
 	return 0;
 }
 
+/*
+ * Guest memory may be many times the host's: it costs nothing until it is touched. But
+ * KVM and the kernel keep tables of 2 GiB for each TiB of it, and fill them first.
+ */
+static int check_host_memory(uint64_t size)
+{
+	enum { OVERCOMMIT = 16 };
+	struct sysinfo host;
+
+	if (size <= UINT64_C(4) << 30 || sysinfo(&host) < 0 ||
+	        size / OVERCOMMIT <= (uint64_t)host.totalram * host.mem_unit)
+		return 0;
+	return log_error(-ENOMEM,
+	        "--mem: %llu MiB is more than %d times this host's memory: give less",
+	        (unsigned long long)(size >> 20), OVERCOMMIT);
+}
+
 /* KVM api.rst, KVM_SET_USER_MEMORY_REGION. Set before there is an interrupt controller:
  * afterwards each waits for a grace period. */
 static int add_memory(struct vm *vm)
 {
 	const struct plan *plan = vm->plan;
-	int error = memory_create(&vm->memory, plan->memory, arch_layout.ram_base,
-	        arch_layout.hole, arch_layout.hole_end);
+	int error = check_host_memory(plan->memory);
+
+	if (!error)
+		error = memory_create(&vm->memory, plan->memory, arch_layout.ram_base,
+		        arch_layout.hole, arch_layout.hole_end);
 
 	for (unsigned i = 0; !error && i < vm->memory.count; i++) {
 		const struct memory_range *range = &vm->memory.ranges[i];

@@ -274,6 +274,8 @@ bad image_too-high	1 "'$images/too-high'.*outside RAM" "$images/too-high"
 bad image_large		1 "--mem: '$images/large' .*at least 1026M" "$images/large"
 bad mem_1M		1 "--mem: '$hello' .*at least 2M" --mem 1M "$hello"
 bad mem_64T		1 '--mem' --mem 64T "$hello"
+bad mem_17_times_the_hosts 1 '--mem: .*give less' \
+	--mem "$(awk '/^MemTotal/ { print int($2 * 17 / 1024) }' /proc/meminfo)M" "$hello"
 via='prlimit --as=500000000' \
 	bad mem_over_ulimit 1 '--mem.*1024 MiB.*give less' --mem 1G "$hello"
 bad initrd_too_large	1 "--mem: '$images/initrd' .*at least 102M" \
