@@ -2,9 +2,18 @@
  * The monitor's end of a user-mode network: user_network.c, in a process of its own.
  *
  * One file is deployed, so the program lies in the monitor's read-only data and is run
- * from a memfd. It is started by nic_open() and takes longer than building a VM from
- * there on, so nic_start() waits for its word. It ends with the socket between us; should
- * it end by itself, the guest loses its network and nothing else.
+ * from a memfd. It is started by nic_open() and gets ready while the VM is built; then
+ * nic_start() waits for its word. It ends with the socket between us; should it end by
+ * itself, the guest loses its network and nothing else.
+ *
+ * Measured (2-core host, alternating runs, 10th percentile) against libslirp opened by
+ * dlopen() in a monitor linked dynamically: a run of hello takes 1.35 ms, not 1.55, for
+ * it needs no dynamic linker; with --net user, the guest is entered 2.4 to 2.6 ms after
+ * process start, not 2.1 to 2.2: the process is ready 0.8 ms after the fork on an idle
+ * host, up to 1.5 ms beside the build of a VM, and up to half of that is waited for. An
+ * ARP request and its reply take 12 us, full frames 200 MiB/s each way; recvmmsg()
+ * changes neither. Both processes sleep while the guest does. Memory (PSS): 1.3 MiB the
+ * monitor, 0.8 MiB the process (0.35 MiB private).
  */
 #include "devices/nic.h"
 
@@ -30,9 +39,10 @@
 #endif
 
 enum {
-	START_MS = 10000,        /* the process has to be ready, */
-	END_MS = 1000,           /* or done with the frames that it was sent */
-	SOCKET_BUFFER = 1 << 20, /* or what the host allows */
+	START_MS = 10000, /* the process has to be ready, */
+	END_MS = 1000,    /* or done with the frames that it was sent */
+	/* Each way, if the host allows: about 220 frames, as the kernel counts twice. */
+	SOCKET_BUFFER = 256 << 10,
 };
 
 extern const uint8_t user_network_image[], user_network_image_end[];

@@ -45,7 +45,6 @@ struct network {
 	uint64_t fragments_ns; /* when counting began */
 	unsigned fd_count;
 	struct pollfd fds[1 + SOCKETS]; /* the monitor's first */
-	uint8_t messages[BATCH][USER_NETWORK_MESSAGE_MAX + 1];
 };
 
 static uint64_t now_ns(void)
@@ -207,10 +206,11 @@ static bool network_admits(struct network *network, const uint8_t *frame, size_t
 /* False when the monitor is gone. */
 static bool network_take_frames(struct network *network)
 {
+	uint8_t message[USER_NETWORK_MESSAGE_MAX + 1]; /* one more: too long */
+
 	for (unsigned i = 0; i < BATCH; i++) {
-		uint8_t *message = network->messages[0];
-		ssize_t size = recv(USER_NETWORK_FD, message,
-		        sizeof(network->messages[0]), MSG_DONTWAIT);
+		ssize_t size =
+		        recv(USER_NETWORK_FD, message, sizeof(message), MSG_DONTWAIT);
 
 		if (size <= 0)
 			return size < 0 && (errno == EAGAIN || errno == EINTR);

@@ -201,7 +201,7 @@ bed_prepare() {
 	return "$1"
 }
 
-# bed_monitor FILE: a cpio of the monitor alone. It finds libslirp by dlopen, so ldd does not name that.
+# bed_monitor FILE: a cpio of the monitor alone. It is static, but its user-mode network needs libslirp and ld.so.
 bed_monitor() {
 	system=$(mktemp -d "$bed/monitor.XXXXXX")
 	chmod 755 "$system"
