@@ -1,10 +1,8 @@
 #include "vmm/timeline.h"
 
-#include <errno.h>
-#include <string.h>
 #include <time.h>
 
-#include "vmm/log.h"
+#include "vmm/chart.h"
 #include "vmm/loop.h"
 
 void timeline_start(struct timeline *timeline)
@@ -88,38 +86,23 @@ void timeline_draw(const struct timeline *timeline, FILE *file)
 
 int timeline_svg(const struct timeline *timeline, const char *path)
 {
-	enum { WIDTH = 760, ROW = 22, LABEL = 170, BAR = 480, TOP = 34 };
-	FILE *file = fopen(path, "we");
+	struct chart_bar bars[TIMELINE_MARKS];
+	char title[64];
 
-	if (!file)
-		return log_error(-errno, "--timeline: cannot write '%s': %s", path,
-		        strerror(errno));
-	fprintf(file,
-	        "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%u' "
-	        "font-family='sans-serif' font-size='13'>\n"
-	        "<rect width='100%%' height='100%%' fill='white'/>\n"
-	        "<text x='10' y='20'>From process start: %.3f ms</text>\n",
-	        WIDTH, TOP + ROW * count(timeline) + 10, total(timeline) / 1e6);
 	for (unsigned i = 0; i < count(timeline); i++) {
-		double scale = (double)BAR / total(timeline);
-		double x = LABEL + from(timeline, i) * scale;
-		double width = (at(timeline, i) - from(timeline, i)) * scale;
-		unsigned y = TOP + ROW * i;
+		double start = from(timeline, i) / 1e6, end = at(timeline, i) / 1e6;
 
-		fprintf(file,
-		        "<text x='10' y='%u'>%s</text>"
-		        "<rect x='%.1f' y='%u' width='%.1f' height='16' fill='%s'/>"
-		        "<text x='%d' y='%u'>%.3f</text>\n",
-		        y + 13, timeline->marks[i].name, x, y, width < 1 ? 1 : width,
-		        timeline->marks[i].guest ? "#e08a1e" : "#2b6cb0",
-		        LABEL + BAR + 10, y + 13,
-		        (at(timeline, i) - from(timeline, i)) / 1e6);
+		bars[i] = (struct chart_bar){.label = timeline->marks[i].name,
+		        .from = start,
+		        .to = end,
+		        .figure = end - start,
+		        .accent = timeline->marks[i].guest};
 	}
-	fputs("</svg>\n", file);
-	if (fclose(file) < 0)
-		return log_error(-errno, "--timeline: cannot write '%s': %s", path,
-		        strerror(errno));
-	return 0;
+	snprintf(title, sizeof(title), "From process start: %.3f ms",
+	        total(timeline) / 1e6);
+	return chart_write(
+	        &(struct chart){.title = title, .bars = bars, .count = count(timeline)},
+	        path, "--timeline");
 }
 
 void timeline_json(const struct timeline *timeline, FILE *file)
@@ -127,10 +110,10 @@ void timeline_json(const struct timeline *timeline, FILE *file)
 	fputc('[', file);
 	for (unsigned i = 0; i < count(timeline); i++)
 		fprintf(file,
-		        "%s{\"name\":\"%s\",\"ns\":%llu,\"at_ns\":%llu,\"guest\":%s}",
+		        "%s{\"name\":\"%s\",\"at_ns\":%llu,\"ns\":%llu,\"guest\":%s}",
 		        i ? "," : "", timeline->marks[i].name,
-		        (unsigned long long)at(timeline, i),
 		        (unsigned long long)timeline->marks[i].at_ns,
+		        (unsigned long long)at(timeline, i),
 		        timeline->marks[i].guest ? "true" : "false");
 	fputc(']', file);
 }

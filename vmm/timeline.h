@@ -37,5 +37,5 @@ void timeline_guest(struct timeline *timeline, unsigned mark);
 void timeline_draw(const struct timeline *timeline, FILE *file);
 /* The same as SVG; -Exxx (logged). */
 int timeline_svg(const struct timeline *timeline, const char *path);
-/* A JSON array of {"name", "ns" since process start, "at_ns" absolute, "guest"}. */
+/* A JSON array of {"name", "at_ns" absolute, "ns" since process start, "guest"}. */
 void timeline_json(const struct timeline *timeline, FILE *file);
