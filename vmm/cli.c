@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "devices/devices.h"
+#include "vmm/bench.h"
 #include "vmm/config.h"
 #include "vmm/inspect.h"
 #include "vmm/log.h"
@@ -282,17 +283,38 @@ static void help_inspect(void)
 	     "  mayfly inspect --json linuxkit");
 }
 
+static void help_bench(void)
+{
+	puts("Usage: mayfly bench [options]\n");
+	print_wrapped(
+	        "Compares how long one and the same task takes from process start: as "
+	        "a process, in containers, under Mayfly, and under other monitors that "
+	        "are on the PATH. Candidates take turns, every run is checked, and of "
+	        "each that could not run it says why. Prints a table, writes "
+	        "bench.json "
+	        "and bench.svg.",
+	        0, 0);
+	print_options(bench_options);
+	puts("\nExamples:\n"
+	     "  mayfly bench\n"
+	     "  mayfly bench --task http --only process,mayfly,crun --runs 50\n"
+	     "  mayfly bench --with firecracker=./firecracker-v1.13\n"
+	     "  mayfly bench --only mayfly,crun --count 500 --parallel 4");
+}
+
 static void help_main(void)
 {
 	puts("Usage: mayfly run [options] IMAGE [-- kernel arguments]\n"
 	     "       mayfly inspect [--json] IMAGE\n"
-	     "       mayfly help [run|inspect]\n"
+	     "       mayfly bench [options]\n"
+	     "       mayfly help [run|inspect|bench]\n"
 	     "       mayfly --version\n"
 	     "\n"
 	     "Mayfly launches Linux images and unikernels as microVMs on KVM.\n"
 	     "\n"
 	     "  run       launch IMAGE: a LinuxKit name, a kernel, or a unikernel\n"
 	     "  inspect   say what IMAGE is and how it boots\n"
+	     "  bench     compare start-up with processes, containers, other monitors\n"
 	     "  help      all options of a command\n"
 	     "\n"
 	     "Examples:\n"
@@ -357,6 +379,32 @@ static int inspect(char **words)
 	return finish_output(inspect_image(survey.operand, json));
 }
 
+static int bench(char **words)
+{
+	struct bench_config config;
+	struct survey survey;
+	struct word word;
+
+	if (survey_words(words, "bench", bench_options, &survey))
+		return STATUS_USAGE;
+	if (survey.help) {
+		help_bench();
+		return finish_output(STATUS_OK);
+	}
+	if (survey.operand || *survey.rest)
+		return log_error(STATUS_USAGE, "bench: takes options only, not '%.80s'",
+		        survey.operand ? survey.operand : *survey.rest);
+	bench_init(&config);
+	while (word_next(&words, bench_options, &word) > 0) {
+		char where[64];
+
+		snprintf(where, sizeof(where), "--%s", word.option->name);
+		if (option_set(word.option, &config, where, (char *)word.value))
+			return STATUS_USAGE;
+	}
+	return finish_output(bench_run(&config));
+}
+
 static int version(char **words)
 {
 	(void)words;
@@ -373,6 +421,7 @@ static const struct command {
 } commands[] = {
         {"run", run, help_run},
         {"inspect", inspect, help_inspect},
+        {"bench", bench, help_bench},
         {"help", help, help_main},
         {"--help", help, help_main},
         {"-h", help, help_main},

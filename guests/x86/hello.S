@@ -21,8 +21,17 @@ _start:
 	.endr
 	xor	%eax, %eax
 	out	%al, $MAYFLY_EXIT_PORT
-1:	hlt
-	jmp	1b
+	/*
+	 * Never reached under Mayfly. Other monitors, for comparison, end by Cloud
+	 * Hypervisor's sleep control (S5 is type 5), by the i8042's reset, or else by a
+	 * triple fault: there is no IDT.
+	 */
+	mov	$0x600, %edx
+	mov	$(1 << 5 | 5 << 2), %al
+	out	%al, %dx
+	mov	$MAYFLY_I8042_RESET, %al
+	out	%al, $MAYFLY_I8042_PORT
+	ud2
 
 	.section .note.Xen, "a", %note
 	.long	4, 4, XEN_ELFNOTE_PHYS32_ENTRY

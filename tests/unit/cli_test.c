@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/bench.h"
 #include "vmm/config.h"
 
 enum { WORDS = 48 };
@@ -233,6 +234,14 @@ static void wrong_usage_is_one_line_and_status_2(void)
 	        {"inspect a b", "given twice", 2},
 	        {"inspect a -- b", "nothing may follow --", 2},
 	        {"inspect /nonexistent", "/nonexistent", 1},
+	        {"bench x", "not 'x'", 2},
+	        {"bench --run 5", "did you mean '--runs'?", 2},
+	        {"bench --runs 0", "--runs: '0'", 2},
+	        {"bench --task x", "hello or http", 2},
+	        {"bench --only x", "no candidate 'x'", 2},
+	        {"bench --candidate x", "'x' is not NAME=COMMAND", 2},
+	        {"bench --candidate crun=x", "'crun' is there already", 2},
+	        {"bench --parallel 2", "needs --count", 2},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -282,11 +291,26 @@ static void help_fits_a_terminal_and_knows_every_option(void)
 	check_width(output);
 	CU_ASSERT_EQUAL(run("inspect --help", output, sizeof(output)), 0);
 	check_width(output);
+	CU_ASSERT_EQUAL(run("help bench", output, sizeof(output)), 0);
+	check_width(output);
 	CU_ASSERT_EQUAL(run("--version", output, sizeof(output)), 0);
 	CU_ASSERT_EQUAL(strncmp(output, "mayfly ", 7), 0);
 }
 
 /* roff writes a dash that is to be one as "\-". */
+static void check_manual(const char *manual, const struct option *table)
+{
+	for (const struct option *option = table; option->name; option++) {
+		char name[96], *to = name + sprintf(name, "\\-\\-");
+
+		for (const char *from = option->name; *from; from++)
+			to += sprintf(to, *from == '-' ? "\\-" : "%c", *from);
+		if (!strstr(manual, name))
+			printf("    not in the manual: %s\n", option->name);
+		CU_ASSERT_PTR_NOT_NULL(strstr(manual, name));
+	}
+}
+
 static void manual_knows_every_option(void)
 {
 	static char manual[65536];
@@ -296,15 +320,8 @@ static void manual_knows_every_option(void)
 	CU_ASSERT_TRUE(size > 0);
 	if (file)
 		fclose(file);
-	for (const struct option *option = config_options; option->name; option++) {
-		char name[96], *to = name + sprintf(name, "\\-\\-");
-
-		for (const char *from = option->name; *from; from++)
-			to += sprintf(to, *from == '-' ? "\\-" : "%c", *from);
-		if (!strstr(manual, name))
-			printf("    not in the manual: %s\n", option->name);
-		CU_ASSERT_PTR_NOT_NULL(strstr(manual, name));
-	}
+	check_manual(manual, config_options);
+	check_manual(manual, bench_options);
 }
 
 int main(void)

@@ -1,0 +1,918 @@
+/*
+ * All candidates take turns: each round starts every one of them once, and the next
+ * round begins with another, so that what disturbs the machine disturbs all alike. The
+ * first run shows whether a candidate works at all. Every run is checked, and one that
+ * fails takes its candidate out, with the reason: a figure stands for right answers only.
+ */
+#include "vmm/bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/bench_trial.h"
+#include "vmm/bench_work.h"
+#include "vmm/chart.h"
+#include "vmm/json.h"
+#include "vmm/log.h"
+#include "vmm/loop.h"
+
+enum { STATUS_HOST = 1, STATUS_USAGE = 2, STATUS_SIGNAL = 128 };
+enum { RUNS_MAX = 100000, PARALLEL_MAX = 64, WITHIN_S = 30 };
+
+static const char *const tasks[] = {"hello", "http", NULL};
+
+const struct option bench_options[] = {
+        {.name = "task",
+                .value = "hello|http",
+                .group = "What is compared",
+                .help = "say hello and end, or answer an HTTP request (default: hello)",
+                .parse = option_choice,
+                .choices = tasks,
+                .expects = "hello or http",
+                OPTION_MEMBER(struct bench_config, task)},
+        {.name = "only",
+                .value = "NAME,...",
+                .help = "these candidates only; --list shows all",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a list of names",
+                OPTION_MEMBER(struct bench_config, only)},
+        {.name = "with",
+                .value = "NAME=PATH",
+                .help = "where the candidate's program is, or busybox, if not on the "
+                        "PATH; may be given several times",
+                .parse = option_text,
+                .min = 1,
+                .expects = "NAME=PATH",
+                OPTION_ARRAY(struct bench_config, with, with_count, BENCH_NAMED)},
+        {.name = "candidate",
+                .value = "NAME=COMMAND",
+                .help = "one more; COMMAND is cut at blanks, may name {mayfly}, "
+                        "{hello}, {http}, {port}, {kernel}, {initrd}, {busybox}, "
+                        "{bundle}, {id} and {work}, and must do the task",
+                .parse = option_text,
+                .min = 1,
+                .expects = "NAME=COMMAND",
+                OPTION_ARRAY(
+                        struct bench_config, candidates, candidate_count, BENCH_NAMED)},
+        {.name = "silent",
+                .value = "NAME=COMMAND",
+                .help = "the same, but it need not say hello, only end with status 0",
+                .parse = option_text,
+                .min = 1,
+                .expects = "NAME=COMMAND",
+                OPTION_ARRAY(struct bench_config, silent, silent_count, BENCH_NAMED)},
+        {.name = "hello",
+                .value = "FILE",
+                .help = "the unikernel that says hello (default: guests/hello beside "
+                        "mayfly)",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct bench_config, hello)},
+        {.name = "http",
+                .value = "FILE",
+                .help = "the unikernel that serves HTTP (default: guests/http beside "
+                        "mayfly)",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct bench_config, http)},
+        {.name = "kernel",
+                .value = "FILE",
+                .help = "a Linux kernel, for candidates that boot one; busybox does "
+                        "the task there",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct bench_config, kernel)},
+        {.name = "hvt",
+                .value = "FILE",
+                .help = "a Solo5 image, for solo5-hvt and Mayfly",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct bench_config, hvt)},
+
+        {.name = "runs",
+                .value = "N",
+                .group = "How",
+                .help = "runs of each candidate, in turn (default: 20)",
+                .parse = option_number,
+                .min = 1,
+                .max = RUNS_MAX,
+                .expects = "a number from 1 to 100000",
+                OPTION_MEMBER(struct bench_config, runs)},
+        {.name = "warmup",
+                .value = "N",
+                .help = "runs before these that do not count (default: 2)",
+                .parse = option_number,
+                .min = 1,
+                .max = RUNS_MAX,
+                .expects = "a number from 1 to 100000",
+                OPTION_MEMBER(struct bench_config, warmup)},
+        {.name = "count",
+                .value = "N",
+                .help = "instead of --runs: N starts of one candidate after the other, "
+                        "as fast as they go; adds starts a second",
+                .parse = option_number,
+                .min = 1,
+                .max = RUNS_MAX,
+                .expects = "a number from 1 to 100000",
+                OPTION_MEMBER(struct bench_config, count)},
+        {.name = "parallel",
+                .value = "M",
+                .help = "of these at a time (default: 1)",
+                .parse = option_number,
+                .min = 1,
+                .max = PARALLEL_MAX,
+                .expects = "a number from 1 to 64",
+                OPTION_MEMBER(struct bench_config, parallel)},
+        {.name = "base",
+                .value = "NAME",
+                .help = "whose time is 1 in the column of ratios (default: mayfly)",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a name",
+                OPTION_MEMBER(struct bench_config, base)},
+        {.name = "stamp",
+                .value = "TEXT",
+                .help = "the number behind TEXT in what a candidate writes, ns of "
+                        "CLOCK_MONOTONIC, is the time of its line",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a text",
+                OPTION_MEMBER(struct bench_config, stamp)},
+
+        {.name = "json",
+                .value = "FILE",
+                .group = "Results",
+                .help = "(default: bench.json; empty: none)",
+                .parse = option_text,
+                OPTION_MEMBER(struct bench_config, json)},
+        {.name = "svg",
+                .value = "FILE",
+                .help = "a chart (default: bench.svg; empty: none)",
+                .parse = option_text,
+                OPTION_MEMBER(struct bench_config, svg)},
+        {.name = "list",
+                .help = "list the candidates and what each lacks here",
+                .parse = option_switch,
+                OPTION_MEMBER(struct bench_config, list)},
+        {.name = "help", .help = "show this help", .command_line = true},
+        {0},
+};
+
+void bench_init(struct bench_config *config)
+{
+	*config = (struct bench_config){.runs = 20,
+	        .warmup = 2,
+	        .parallel = 1,
+	        .base = "mayfly",
+	        .json = "bench.json",
+	        .svg = "bench.svg"};
+}
+
+/* Candidates. */
+
+struct candidate {
+	struct peer peer;
+	char name[40]; /* of one from the command line */
+	bool silent, asked;
+	char program[PATH_MAX];
+	char why[TRIAL_WHY]; /* "": it runs */
+	/* Samples of its runs: ms, and bytes. */
+	double *first, *exit, *pss, *private;
+	unsigned count;
+	double rate;
+};
+
+struct bench {
+	const struct bench_config *config;
+	struct bench_work work;
+	struct candidate *candidates;
+	unsigned count;
+	int signals; /* signalfd */
+	int caught;  /* the signal that ended it, or 0 */
+};
+
+static const char *command(const struct bench *bench, const struct candidate *candidate)
+{
+	return bench->config->task == TASK_HTTP ? candidate->peer.http
+	                                        : candidate->peer.hello;
+}
+
+static bool listed(const char *list, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (; *list; list += list[strcspn(list, ",")] ? 1 : 0) {
+		size_t item = strcspn(list, ",");
+
+		if (item == size && memcmp(list, name, size) == 0)
+			return true;
+		list += item;
+	}
+	return false;
+}
+
+/* The candidate's command, ready to be started; -Exxx with the reason in `why`. */
+static int prepare(const struct bench *bench, struct candidate *candidate,
+        const char *text, struct words *words)
+{
+	const char *why = NULL;
+	int error;
+
+	if (!text) {
+		snprintf(candidate->why, sizeof(candidate->why), "not for the task %s",
+		        tasks[bench->config->task]);
+		return -ENOENT;
+	}
+	error = words_make(words, text, bench->work.places, &why);
+	if (!error && !candidate->program[0]) {
+		const char *with = work_with(bench->config, candidate->peer.name);
+
+		error = program_find(with ? with : words->argv[0], candidate->program,
+		        sizeof(candidate->program));
+		if (error)
+			snprintf(candidate->why, sizeof(candidate->why),
+			        with || strchr(words->argv[0], '/')
+			                ? "there is no program '%.100s'"
+			                : "no %.100s on the PATH",
+			        with ? with : words->argv[0]);
+	} else if (error) {
+		snprintf(candidate->why, sizeof(candidate->why), "%s", why);
+	}
+	words->argv[0] = candidate->program;
+	return error;
+}
+
+static int add_named(struct bench *bench, const char *text, bool silent)
+{
+	struct candidate *candidate = &bench->candidates[bench->count];
+	size_t size = strcspn(text, "=");
+
+	if (!size || size >= sizeof(candidate->name) || !text[size])
+		return log_error(-EINVAL,
+		        "--%s: '%.80s' is not NAME=COMMAND, with a NAME of at most 39 "
+		        "bytes",
+		        silent ? "silent" : "candidate", text);
+	snprintf(candidate->name, sizeof(candidate->name), "%.*s", (int)size, text);
+	for (unsigned i = 0; i < bench->count; i++)
+		if (strcmp(bench->candidates[i].peer.name, candidate->name) == 0)
+			return log_error(-EINVAL, "--%s: '%s' is there already",
+			        silent ? "silent" : "candidate", candidate->name);
+	candidate->peer = (struct peer){.name = candidate->name,
+	        .hello = text + size + 1,
+	        .http = text + size + 1};
+	candidate->silent = silent;
+	candidate->asked = true;
+	bench->count++;
+	return 0;
+}
+
+static int check_names(const struct bench *bench, const char *only)
+{
+	while (*only) {
+		size_t size = strcspn(only, ",");
+		bool found = false;
+
+		for (unsigned i = 0; i < bench->count; i++)
+			found |=
+			        strlen(bench->candidates[i].peer.name) == size &&
+			        memcmp(bench->candidates[i].peer.name, only, size) == 0;
+		if (!found)
+			return log_error(-EINVAL,
+			        "--only: no candidate '%.*s'; --list shows all",
+			        size < 80 ? (int)size : 80, only);
+		only += size + (only[size] == ',');
+	}
+	return 0;
+}
+
+static unsigned samples(const struct bench_config *config)
+{
+	return config->count ? config->count : config->runs;
+}
+
+/* Room for what is measured, in one piece that `first` points to. */
+static int make_room(struct candidate *candidate, unsigned count)
+{
+	double *room = calloc(count, 4 * sizeof(*room));
+
+	if (!room)
+		return log_error(-ENOMEM, "bench: out of memory");
+	candidate->first = room;
+	candidate->exit = room + count;
+	candidate->pss = room + 2 * (size_t)count;
+	candidate->private = room + 3 * (size_t)count;
+	return 0;
+}
+
+static int make_candidates(struct bench *bench)
+{
+	const struct bench_config *config = bench->config;
+	unsigned known = 0, left = 0;
+	int error = 0;
+
+	while (peer_table[known].name)
+		known++;
+	bench->candidates = calloc(known + 2 * BENCH_NAMED, sizeof(*bench->candidates));
+	if (!bench->candidates)
+		return log_error(-ENOMEM, "bench: out of memory");
+	for (; bench->count < known; bench->count++)
+		bench->candidates[bench->count].peer = peer_table[bench->count];
+	for (unsigned i = 0; !error && i < config->candidate_count; i++)
+		error = add_named(bench, config->candidates[i], false);
+	for (unsigned i = 0; !error && i < config->silent_count; i++)
+		error = add_named(bench, config->silent[i], true);
+	if (!error && config->only)
+		error = check_names(bench, config->only);
+	for (unsigned i = 0; !error && i < bench->count; i++) {
+		struct candidate *candidate = &bench->candidates[i];
+
+		if (config->only && !listed(config->only, candidate->peer.name))
+			continue;
+		candidate->asked |= config->only != NULL;
+		bench->candidates[left] = *candidate;
+		candidate = &bench->candidates[left++];
+		/* One from the command line carries its name within itself. */
+		if (candidate->name[0])
+			candidate->peer.name = candidate->name;
+		error = make_room(candidate, samples(config));
+	}
+	if (!error)
+		bench->count = left;
+	return error;
+}
+
+/* Runs. */
+
+/* Until something happened to one of them, or its time has come; the signal, or 0. */
+static int wait_for_any(const struct bench *bench, struct trial *trials, unsigned count)
+{
+	struct pollfd fds[1 + PARALLEL_MAX * TRIAL_FDS];
+	uint64_t until = UINT64_MAX, now;
+	struct signalfd_siginfo signal;
+	unsigned used = 1;
+
+	fds[0] = (struct pollfd){.fd = bench->signals, .events = POLLIN};
+	for (unsigned i = 0; i < count; i++)
+		if (trials[i].wanted) {
+			uint64_t then = trial_watch(&trials[i], fds + used);
+
+			used += TRIAL_FDS;
+			until = then < until ? then : until;
+		}
+	now = loop_now_ns();
+	until = until > now ? until - now : 0;
+	ppoll(fds, used,
+	        &(struct timespec){.tv_sec = (time_t)(until / 1000000000),
+	                .tv_nsec = (long)(until % 1000000000)},
+	        NULL);
+	if (fds[0].revents && read(bench->signals, &signal, sizeof(signal)) > 0)
+		return (int)signal.ssi_signo;
+	return 0;
+}
+
+/* The command that clears away a killed candidate, to its end. */
+static void clean_up(const struct bench *bench, struct candidate *candidate)
+{
+	posix_spawn_file_actions_t actions;
+	struct words words;
+	sigset_t none;
+	posix_spawnattr_t attributes;
+	const char *why;
+	pid_t pid;
+
+	if (!candidate->peer.cleanup ||
+	        words_make(&words, candidate->peer.cleanup, bench->work.places, &why))
+		return;
+	words.argv[0] = candidate->program;
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	for (int fd = 0; fd < 3; fd++)
+		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	if (posix_spawn(&pid, candidate->program, &actions, &attributes, words.argv,
+	            environ) == 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+}
+
+static double milliseconds(const struct trial *trial, uint64_t at_ns)
+{
+	return at_ns > trial->start_ns ? (double)(at_ns - trial->start_ns) / 1e6 : 0;
+}
+
+static void keep(struct candidate *candidate, const struct trial *trial)
+{
+	unsigned at = candidate->count++;
+
+	candidate->first[at] = milliseconds(trial, trial->first_ns);
+	candidate->exit[at] = milliseconds(trial, trial->exit_ns);
+	candidate->pss[at] = (double)trial->pss / (1 << 20);
+	candidate->private[at] = (double)trial->private / (1 << 20);
+}
+
+/* Several starts of one candidate, `parallel` at a time; they are kept if `kept`. */
+static void measure(struct bench *bench, struct candidate *candidate, unsigned count,
+        unsigned parallel, bool kept)
+{
+	struct slot {
+		struct words words;
+		struct trial_wanted wanted;
+	} *slots = calloc(parallel, sizeof(*slots));
+	struct trial *trials = calloc(parallel, sizeof(*trials));
+	bool web = bench->config->task == TASK_HTTP;
+	unsigned started = 0, under_way = 0;
+	uint64_t start_ns;
+
+	if (!slots || !trials)
+		snprintf(candidate->why, sizeof(candidate->why), "out of memory");
+	for (unsigned i = 0; i < parallel && !candidate->why[0]; i++) {
+		work_set_id(&bench->work, i);
+		prepare(bench, candidate, command(bench, candidate), &slots[i].words);
+		slots[i].wanted = (struct trial_wanted){.argv = slots[i].words.argv,
+		        .line = candidate->silent ? NULL
+		                : web             ? BENCH_PAGE
+		                                  : BENCH_LINE,
+		        .stamp = bench->config->stamp,
+		        .status = candidate->peer.status,
+		        .port = bench->work.port,
+		        .within_ns = WITHIN_S * UINT64_C(1000000000)};
+	}
+	start_ns = loop_now_ns();
+	while (!candidate->why[0] && !bench->caught && (started < count || under_way)) {
+		for (unsigned i = 0; i < parallel && started < count; i++)
+			if (!trials[i].wanted) {
+				trial_start(&trials[i], &slots[i].wanted);
+				started++;
+				under_way++;
+			}
+		bench->caught = wait_for_any(bench, trials, parallel);
+		for (unsigned i = 0; i < parallel; i++) {
+			if (!trials[i].wanted || !trial_step(&trials[i]))
+				continue;
+			trial_finish(&trials[i]);
+			if (trials[i].why[0] && !candidate->why[0])
+				memcpy(candidate->why, trials[i].why,
+				        sizeof(candidate->why));
+			else if (!trials[i].why[0] && kept)
+				keep(candidate, &trials[i]);
+			trials[i].wanted = NULL;
+			under_way--;
+		}
+	}
+	if (kept)
+		candidate->rate = count / ((double)(loop_now_ns() - start_ns) / 1e9);
+	for (unsigned i = 0; trials && i < parallel; i++) {
+		if (trials[i].wanted)
+			trial_finish(&trials[i]);
+		/* What ended by itself has cleared away after itself. */
+		if (web || candidate->why[0] || bench->caught) {
+			work_set_id(&bench->work, i);
+			clean_up(bench, candidate);
+		}
+	}
+	trial_kill_rest();
+	free(trials);
+	free(slots);
+}
+
+static void measure_all(struct bench *bench)
+{
+	const struct bench_config *config = bench->config;
+	unsigned rounds = config->warmup + (config->count ? 0 : config->runs);
+
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned turn = 0; turn < bench->count && !bench->caught; turn++) {
+			struct candidate *candidate =
+			        &bench->candidates[(round + turn) % bench->count];
+
+			if (!candidate->why[0])
+				measure(bench, candidate, 1, 1,
+				        round >= config->warmup);
+		}
+	for (unsigned i = 0; config->count && i < bench->count && !bench->caught; i++)
+		if (!bench->candidates[i].why[0])
+			measure(bench, &bench->candidates[i], config->count,
+			        config->parallel, true);
+}
+
+/* Statistics. */
+
+static int compare(const void *left, const void *right)
+{
+	double a = *(const double *)left, b = *(const double *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* Between the two values that lie nearest. */
+static double quantile(const double *sorted, unsigned count, double part)
+{
+	double place = part * (count - 1);
+	unsigned below = (unsigned)place;
+	unsigned above = below + 1 < count ? below + 1 : below;
+
+	return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+}
+
+struct bench_spread bench_spread(double *values, unsigned count)
+{
+	if (!count)
+		return (struct bench_spread){0};
+	qsort(values, count, sizeof(*values), compare);
+	return (struct bench_spread){quantile(values, count, 0.5),
+	        quantile(values, count, 0.1), quantile(values, count, 0.9), count};
+}
+
+/* All of a kind are 0 where a candidate has no such figure. */
+static struct bench_spread spread_of(double *values, unsigned count)
+{
+	struct bench_spread spread = bench_spread(values, count);
+
+	return spread.high > 0 ? spread : (struct bench_spread){0};
+}
+
+/* What candidates are compared by, and sorted. */
+static const struct bench_spread *main_figure(const struct bench_result *result)
+{
+	return result->exit.count ? &result->exit : &result->first;
+}
+
+static int by_main_figure(const void *left, const void *right)
+{
+	const struct bench_result *a = left, *b = right;
+
+	if (a->why || b->why)
+		return !!a->why - !!b->why;
+	return compare(&main_figure(a)->median, &main_figure(b)->median);
+}
+
+/* The machine. */
+
+struct machine {
+	char cpu[80];
+	long cpus;
+	bool virtual; /* a guest itself */
+	const char *kvm;
+	struct utsname system;
+};
+
+static void machine_describe(struct machine *machine)
+{
+	static const char *const modules[][2] = {
+	        {"/sys/module/kvm_pvm", "kvm_pvm"},
+	        {"/sys/module/kvm_intel", "kvm_intel"},
+	        {"/sys/module/kvm_amd", "kvm_amd"},
+	        {"/dev/kvm", "kvm"},
+	};
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	char line[4096];
+
+	*machine = (struct machine){.cpu = "unknown CPU",
+	        .kvm = "no KVM",
+	        .cpus = sysconf(_SC_NPROCESSORS_ONLN)};
+	uname(&machine->system);
+	for (unsigned i = 0; i < 4; i++)
+		if (access(modules[i][0], F_OK) == 0) {
+			machine->kvm = modules[i][1];
+			break;
+		}
+	while (file && fgets(line, sizeof(line), file)) {
+		/* x86 has a model name, RISC-V the instruction set. */
+		if (strncmp(line, "model name", 10) == 0 ||
+		        strncmp(line, "isa", 3) == 0)
+			sscanf(line, "%*[^:]: %79[^\n]", machine->cpu);
+		if (strncmp(line, "flags", 5) == 0 && strstr(line, " hypervisor"))
+			machine->virtual = true;
+		if (line[0] == '\n')
+			break;
+	}
+	if (file)
+		fclose(file);
+}
+
+static void print_machine(FILE *file)
+{
+	struct machine machine;
+
+	machine_describe(&machine);
+	fprintf(file, "%.50s, %ld CPUs%s\n%s %.40s, %s, Mayfly " MAYFLY_VERSION "\n",
+	        machine.cpu, machine.cpus, machine.virtual ? ", virtual" : "",
+	        machine.system.sysname, machine.system.release, machine.kvm);
+}
+
+/* Report. */
+
+static void put_figure(FILE *file, double value, bool there)
+{
+	if (there)
+		fprintf(file, "%8.2f", value);
+	else
+		fprintf(file, "%8s", "-");
+}
+
+static void put_spread(FILE *file, const struct bench_spread *spread)
+{
+	put_figure(file, spread->median, spread->count);
+	put_figure(file, spread->low, spread->count);
+	put_figure(file, spread->high, spread->count);
+}
+
+static double ratio(const struct bench_result *result, const struct bench_result *base)
+{
+	double under = base ? main_figure(base)->median : 0;
+
+	return under > 0 ? main_figure(result)->median / under : 0;
+}
+
+static void put_row(FILE *file, const struct bench_config *config,
+        const struct bench_result *result, const struct bench_result *base)
+{
+	fprintf(file, "%-16.16s", result->name);
+	put_spread(file, &result->first);
+	if (config->task == TASK_HTTP) {
+		put_figure(file, result->pss.median, result->pss.count);
+		put_figure(file, result->private.median, result->private.count);
+	} else {
+		put_spread(file, &result->exit);
+	}
+	put_figure(file, ratio(result, base), ratio(result, base) > 0);
+	if (config->count)
+		fprintf(file, "%8.1f", result->rate);
+	fputc('\n', file);
+}
+
+static void put_why(FILE *file, const struct bench_result *result)
+{
+	enum { WIDTH = 79 - 17 };
+
+	fprintf(file, "%-16.16s %.*s%s\n", result->name,
+	        strlen(result->why) > WIDTH ? WIDTH - 3 : WIDTH, result->why,
+	        strlen(result->why) > WIDTH ? "..." : "");
+}
+
+void bench_table(FILE *file, const struct bench_config *config,
+        const struct bench_result *results, unsigned count,
+        const struct bench_result *base)
+{
+	bool web = config->task == TASK_HTTP, ran = false;
+
+	for (unsigned i = 0; i < count; i++)
+		ran |= !results[i].why;
+	if (ran) {
+		fprintf(file, "%16s%24s%24s\n", "",
+		        web ? "first answer, ms" : "line, ms",
+		        web ? "MiB    " : "end, ms");
+		fprintf(file, "%-16s%8s%8s%8s", tasks[config->task], "median", "p10",
+		        "p90");
+		if (web)
+			fprintf(file, "%8s%8s", "PSS", "private");
+		else
+			fprintf(file, "%8s%8s%8s", "median", "p10", "p90");
+		fprintf(file, "%8s%s\n", "ratio", config->count ? "   per s" : "");
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (!results[i].why)
+			put_row(file, config, &results[i], base);
+	for (unsigned i = 0; i < count; i++)
+		if (results[i].why) {
+			if (i == 0 || !results[i - 1].why)
+				fputs("\nNot run:\n", file);
+			put_why(file, &results[i]);
+		}
+}
+
+static void put_json_spread(
+        FILE *file, const char *name, const struct bench_spread *spread)
+{
+	if (spread->count)
+		fprintf(file, ",\"%s\":{\"median\":%.4f,\"p10\":%.4f,\"p90\":%.4f}",
+		        name, spread->median, spread->low, spread->high);
+}
+
+static void put_json(FILE *file, const struct bench_config *config,
+        const struct bench_result *results, unsigned count,
+        const struct bench_result *base)
+{
+	struct machine machine;
+
+	machine_describe(&machine);
+	fputs("{\"version\":\"" MAYFLY_VERSION "\",\"machine\":{\"cpu\":", file);
+	json_put_string(file, machine.cpu);
+	fprintf(file, ",\"cpus\":%ld,\"virtual\":%s,\"kernel\":", machine.cpus,
+	        machine.virtual ? "true" : "false");
+	json_put_string(file, machine.system.release);
+	fprintf(file, ",\"kvm\":\"%s\"},\n\"task\":\"%s\",\"warmup\":%u,", machine.kvm,
+	        tasks[config->task], config->warmup);
+	if (config->count)
+		fprintf(file, "\"count\":%u,\"parallel\":%u,", config->count,
+		        config->parallel);
+	else
+		fprintf(file, "\"runs\":%u,", config->runs);
+	fputs("\"base\":", file);
+	json_put_string(file, base ? base->name : NULL);
+	fputs(",\n\"candidates\":[", file);
+	for (unsigned i = 0; i < count; i++) {
+		const struct bench_result *result = &results[i];
+
+		fprintf(file, "%s\n{\"name\":", i ? "," : "");
+		json_put_string(file, result->name);
+		if (result->why) {
+			fputs(",\"not_run\":", file);
+			json_put_string(file, result->why);
+		} else {
+			put_json_spread(file, "first_ms", &result->first);
+			put_json_spread(file, "exit_ms", &result->exit);
+			put_json_spread(file, "pss_mib", &result->pss);
+			put_json_spread(file, "private_mib", &result->private);
+			if (base)
+				fprintf(file, ",\"ratio\":%.4f", ratio(result, base));
+			if (config->count)
+				fprintf(file, ",\"starts_per_s\":%.1f", result->rate);
+		}
+		fputs("}", file);
+	}
+	fputs("\n]}\n", file);
+}
+
+static int write_json(const struct bench_config *config,
+        const struct bench_result *results, unsigned count,
+        const struct bench_result *base)
+{
+	FILE *file = fopen(config->json, "we");
+	bool failed;
+
+	if (!file)
+		return log_error(-errno, "--json: cannot write '%s': %s", config->json,
+		        strerror(errno));
+	put_json(file, config, results, count, base);
+	failed = ferror(file);
+	if (fclose(file) || failed)
+		return log_error(-EIO, "--json: cannot write '%s'", config->json);
+	return 0;
+}
+
+static int draw(const struct bench_config *config, const struct bench_result *results,
+        unsigned count)
+{
+	struct chart_bar *bars = calloc(count + 1, sizeof(*bars));
+	char note[256], title[128];
+	struct machine machine;
+	unsigned used = 0;
+	int error;
+
+	if (!bars)
+		return log_error(-ENOMEM, "bench: out of memory");
+	machine_describe(&machine);
+	snprintf(title, sizeof(title),
+	        "From process start to %s, ms: median, p10 to p90",
+	        config->task == TASK_HTTP ? "the first HTTP answer"
+	                                  : "hello and (pale) to the end");
+	snprintf(note, sizeof(note),
+	        "%s, %ld CPUs, %s %.40s, %s, Mayfly " MAYFLY_VERSION, machine.cpu,
+	        machine.cpus, machine.system.sysname, machine.system.release,
+	        machine.kvm);
+	for (unsigned i = 0; i < count; i++) {
+		const struct bench_result *result = &results[i];
+		const struct bench_spread *spread = main_figure(result);
+
+		if (result->why)
+			continue;
+		bars[used++] = (struct chart_bar){.label = result->name,
+		        .to = result->first.count ? result->first.median
+		                                  : spread->median,
+		        .rest = spread->median,
+		        .low = spread->low,
+		        .high = spread->high,
+		        .figure = spread->median,
+		        .accent = strncmp(result->name, "mayfly", 6) == 0};
+	}
+	error = used ? chart_write(&(struct chart){title, note, bars, used},
+	                       config->svg, "--svg")
+	             : 0;
+	free(bars);
+	return error;
+}
+
+static int report(struct bench *bench)
+{
+	const struct bench_config *config = bench->config;
+	struct bench_result *results = calloc(bench->count + 1, sizeof(*results));
+	const struct bench_result *base = NULL;
+	bool ran = false, missed = false;
+	int error = 0;
+
+	if (!results)
+		return log_error(STATUS_HOST, "bench: out of memory");
+	for (unsigned i = 0; i < bench->count; i++) {
+		struct candidate *from = &bench->candidates[i];
+
+		results[i] = (struct bench_result){.name = from->peer.name,
+		        .why = from->why[0] ? from->why : NULL,
+		        .first = spread_of(from->first, from->count),
+		        .exit = spread_of(from->exit, from->count),
+		        .pss = spread_of(from->pss, from->count),
+		        .private = spread_of(from->private, from->count),
+		        .rate = from->rate};
+		ran |= !from->why[0];
+		missed |= from->why[0] && from->asked;
+	}
+	qsort(results, bench->count, sizeof(*results), by_main_figure);
+	for (unsigned i = 0; i < bench->count; i++)
+		if (!results[i].why && strcmp(results[i].name, config->base) == 0)
+			base = &results[i];
+	print_machine(stdout);
+	if (config->count)
+		printf("%u starts, %u at a time, %u to warm up\n\n", config->count,
+		        config->parallel, config->warmup);
+	else
+		printf("%u runs in turn, %u to warm up\n\n", config->runs,
+		        config->warmup);
+	bench_table(stdout, config, results, bench->count, base);
+	if (*config->json)
+		error = write_json(config, results, bench->count, base);
+	if (!error && *config->svg)
+		error = draw(config, results, bench->count);
+	free(results);
+	return error || missed || !ran ? STATUS_HOST : 0;
+}
+
+static int list(struct bench *bench)
+{
+	for (unsigned i = 0; i < bench->count; i++) {
+		struct candidate *candidate = &bench->candidates[i];
+
+		printf("%-16s %s\n", candidate->peer.name,
+		        candidate->why[0] ? candidate->why : candidate->program);
+	}
+	return 0;
+}
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+int bench_run(const struct bench_config *config)
+{
+	struct bench bench = {.config = config, .signals = -1};
+	struct words words;
+	int status = STATUS_HOST, error;
+
+	if (config->count && config->task == TASK_HTTP)
+		return log_error(STATUS_USAGE, "--count: is for the task hello only");
+	if (config->parallel > 1 && !config->count)
+		return log_error(STATUS_USAGE, "--parallel: needs --count");
+	error = make_candidates(&bench);
+	if (error) {
+		status = error == -EINVAL ? STATUS_USAGE : STATUS_HOST;
+		goto out;
+	}
+	bench.signals = open_signals();
+	/* What a candidate leaves behind becomes our child, and is ended by us. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (work_create(&bench.work, config))
+		goto out;
+	for (unsigned i = 0; i < bench.count; i++)
+		prepare(&bench, &bench.candidates[i],
+		        command(&bench, &bench.candidates[i]), &words);
+	if (config->list) {
+		status = list(&bench);
+		goto out;
+	}
+	measure_all(&bench);
+	status = bench.caught ? STATUS_SIGNAL + bench.caught : report(&bench);
+out:
+	work_destroy(&bench.work);
+	for (unsigned i = 0; i < bench.count; i++)
+		free(bench.candidates[i].first);
+	free(bench.candidates);
+	if (bench.signals >= 0)
+		close(bench.signals);
+	return status;
+}
