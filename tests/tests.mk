@@ -54,7 +54,7 @@ test: deps
 	$(MAKE) all guests unit-tests
 	tests/run.sh
 
-bench: $(BUILD)/mayfly $(BUILD)/guests/hello $(BUILD)/tests/bench/floor
+bench: $(BUILD)/mayfly $(addprefix $(BUILD)/guests/,hello spin idle) $(BUILD)/tests/bench/floor
 	tests/bench/bench.sh
 
 # The fewest KVM calls in the best order: what every start-up time is compared with.
