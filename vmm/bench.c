@@ -575,6 +575,14 @@ struct machine {
 	struct utsname system;
 };
 
+/* What stands behind the colon of a line of /proc. */
+static const char *value_of(const char *line)
+{
+	const char *colon = strchr(line, ':');
+
+	return colon ? colon + 1 + strspn(colon + 1, " \t") : "";
+}
+
 static void machine_describe(struct machine *machine)
 {
 	static const char *const modules[][2] = {
@@ -599,7 +607,8 @@ static void machine_describe(struct machine *machine)
 		/* x86 has a model name, RISC-V the instruction set. */
 		if (strncmp(line, "model name", 10) == 0 ||
 		        strncmp(line, "isa", 3) == 0)
-			sscanf(line, "%*[^:]: %79[^\n]", machine->cpu);
+			snprintf(machine->cpu, sizeof(machine->cpu), "%.*s",
+			        (int)strcspn(value_of(line), "\n"), value_of(line));
 		if (strncmp(line, "flags", 5) == 0 && strstr(line, " hypervisor"))
 			machine->virtual = true;
 		if (line[0] == '\n')

@@ -267,18 +267,23 @@ static unsigned family(pid_t parent, pid_t *pids, unsigned count)
 	if (!threads)
 		return count;
 	for (struct dirent *entry; (entry = readdir(threads));) {
+		char line[FAMILY * 12] = "", *at = line, *end;
 		FILE *file;
-		int pid;
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", parent,
 		        entry->d_name);
 		file = fopen(path, "re");
-		while (file && count < FAMILY && fscanf(file, "%d", &pid) == 1) {
+		if (file && !fgets(line, sizeof(line), file))
+			line[0] = 0;
+		if (file)
+			fclose(file);
+		for (pid_t pid; count < FAMILY; at = end) {
+			pid = strtol(at, &end, 10);
+			if (end == at)
+				break;
 			pids[count++] = pid;
 			count = family(pid, pids, count);
 		}
-		if (file)
-			fclose(file);
 	}
 	closedir(threads);
 	return count;
@@ -291,16 +296,16 @@ static void measure_memory(struct trial *trial)
 
 	for (unsigned i = 0; i < count; i++) {
 		char path[64], line[128];
-		uint64_t kib;
 		FILE *file;
 
 		snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pids[i]);
 		file = fopen(path, "re");
 		while (file && fgets(line, sizeof(line), file))
-			if (sscanf(line, "Pss: %" SCNu64, &kib) == 1)
-				trial->pss += kib << 10;
-			else if (sscanf(line, "Private_%*[^:]: %" SCNu64, &kib) == 1)
-				trial->private += kib << 10;
+			if (!strncmp(line, "Pss:", 4))
+				trial->pss += strtoull(line + 4, NULL, 10) << 10;
+			else if (!strncmp(line, "Private_", 8) && strchr(line, ':'))
+				trial->private +=
+				        strtoull(strchr(line, ':') + 1, NULL, 10) << 10;
 		if (file)
 			fclose(file);
 	}
