@@ -29,12 +29,12 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DMAYFLY_VERSION='"$(VERSION)"'
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu17 $(WARNINGS) -pthread -fvisibility=hidden
-HARD_CFLAGS := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
-HARD_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs -Wl,--as-needed
+HARD_CFLAGS := -fPIE -ffunction-sections -fstack-protector-strong -D_FORTIFY_SOURCE=2
+HARD_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs -Wl,--as-needed,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 
-LDLIBS := -l:liburing.a -l:libjansson.a
+LDLIBS := -l:liburing.a -l:libjansson.a -l:libz.a -l:libzstd.a -l:liblzma.a -l:liblz4.a
 
 # The user-mode network is a program of its own: the monitor, linked statically because
 # that starts 0.24 ms sooner, carries it inside. It alone has libslirp, and glib behind it.
