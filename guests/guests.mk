@@ -35,28 +35,34 @@ guest_object = $(patsubst guests/%,$(GUEST_OBJ)/%.o,$(basename \
 
 $(GUEST_OBJ)/%.o: guests/%.c
 	@mkdir -p $(@D)
-	$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_WARNINGS) -MMD -MP -c -o $@ $<
+	$(call say,GUEST)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_WARNINGS) -MMD -MP -c -o $@ $<
 
 $(GUEST_OBJ)/%.o: guests/%.S
 	@mkdir -p $(@D)
-	$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,GUEST)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
 
 define guest_rule
 $$(BUILD)/guests/$(1): $$(call guest_object,$(1)) $$(GUEST_RUNTIME) guests/$$(ARCH)/guest.ld
 	@mkdir -p $$(@D)
-	$$(GUEST_LINK)
+	$$(call say,LINK)
+	$$(Q)$$(GUEST_LINK)
 endef
 $(foreach guest,$(filter-out hello,$(GUESTS)),$(eval $(call guest_rule,$(guest))))
 
 # hello has nothing below it, not even the start code.
 $(BUILD)/guests/hello: $(call guest_object,hello) guests/$(ARCH)/guest.ld
 	@mkdir -p $(@D)
-	$(GUEST_LINK)
+	$(call say,LINK)
+	$(Q)$(GUEST_LINK)
 
 # lwIP comes from Debian's source package, through apt (which checks its signature) but
 # without a line of the machine's own sources; everything stays below $(BUILD)/lwip.
-LWIP_MIRROR ?= http://deb.debian.org/debian
+# The mirror is that of the machine's own sources.
 LWIP_SUITE ?= bookworm
+LWIP_MIRROR ?= $(shell apt-get indextargets --format '$$(REPO_URI)' \
+	'Created-By: Packages' 'Component: main' 'Codename: $(LWIP_SUITE)' 2>/dev/null | head -n 1)
 LWIP_KEYRING ?= /usr/share/keyrings/debian-archive-keyring.gpg
 LWIP := $(abspath $(BUILD))/lwip
 LWIP_APT := apt-get -q -o Dir::Etc::sourcelist=$(LWIP)/sources.list \
@@ -86,7 +92,8 @@ $(LWIP)/.unpacked:
 # lwIP's own warnings are not ours.
 $(LWIP_OBJECTS): $(GUEST_OBJ)/lwip-src/%.o: $(LWIP)/.unpacked guests/lwip/lwipopts.h guests/lwip/arch/cc.h
 	@mkdir -p $(@D)
-	$(GUEST_CC) $(GUEST_CFLAGS) -Iguests/lwip -I$(LWIP)/source/src/include -MMD -MP \
+	$(call say,GUEST)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -Iguests/lwip -I$(LWIP)/source/src/include -MMD -MP \
 		-c -o $@ $(LWIP)/source/src/$*.c
 
 # Optimized as one program, a request takes an eighth fewer instructions.
@@ -99,7 +106,8 @@ $(BUILD)/guests/http: GUEST_LDFLAGS += $(GUEST_CFLAGS) -flto=1 -flto-partition=n
 $(BUILD)/guests/http: $(HTTP_OBJECTS) $(LWIP_OBJECTS) $(GUEST_RUNTIME) \
 		guests/$(ARCH)/guest.ld
 	@mkdir -p $(@D)
-	$(GUEST_LINK)
+	$(call say,LINK)
+	$(Q)$(GUEST_LINK)
 
 -include $(wildcard $(GUEST_OBJ)/*.d $(GUEST_OBJ)/*/*.d $(GUEST_OBJ)/*/*/*.d \
 	$(GUEST_OBJ)/*/*/*/*.d)
