@@ -19,6 +19,7 @@
 #include "vmm/arch.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
+#include "vmm/signals.h"
 #include "vmm/vm.h"
 
 static struct vm *vm_of(struct device_host *host)
@@ -275,6 +276,7 @@ int vm_build(struct vm *vm, const struct plan *plan, struct timeline *timeline)
 	        .fd = -1,
 	};
 	pthread_mutex_init(&vm->lock, NULL);
+	signals_install();
 	vm->loop = vm->host.loop = loop_create();
 	if (!vm->loop)
 		return log_error(-ENOMEM, "out of memory");

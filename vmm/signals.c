@@ -78,24 +78,29 @@ static bool is_ignored(int number)
 	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-void signals_start(uint8_t *immediate_exit, const struct memory *memory)
+void signals_install(void)
 {
-	state.immediate_exit = immediate_exit;
-	state.memory = memory;
-	/* One that came between two VMs, at a restart, is for the second. */
-	if (state.pending)
-		*immediate_exit = 1;
 	/* No SA_RESTART: KVM_RUN must come back. */
 	for (unsigned i = 0; i < COUNT(ending); i++)
 		if (ending[i] != SIGHUP || !is_ignored(SIGHUP)) /* nohup(1) */
 			handle(ending[i], (struct sigaction){.sa_handler = on_ending});
 	handle(SIGUSR1, (struct sigaction){.sa_handler = on_kick});
 	handle(SIGPIPE, (struct sigaction){.sa_handler = SIG_IGN});
+	handle(SIGXFSZ, (struct sigaction){.sa_handler = SIG_IGN});
 	for (unsigned i = 0; i < COUNT(fatal); i++)
 		handle(fatal[i], (struct sigaction){
 		                         .sa_sigaction = on_fatal,
 		                         .sa_flags = SA_SIGINFO,
 		                 });
+}
+
+void signals_start(uint8_t *immediate_exit, const struct memory *memory)
+{
+	state.immediate_exit = immediate_exit;
+	state.memory = memory;
+	/* One that came while this VM was built, or between two at a restart. */
+	if (state.pending)
+		*immediate_exit = 1;
 }
 
 void signals_stop(void)

@@ -14,10 +14,16 @@
 struct memory;
 
 /*
- * SIGINT, SIGTERM and SIGHUP are noted and take vCPU 0 out of KVM_RUN by setting
- * `*immediate_exit`. SIGUSR1 does nothing but interrupt. SIGPIPE is ignored. A fatal
- * signal restores the terminal first. SIGBUS inside `memory` means that a file mapped
- * there was cut short: the page becomes zeroes, and only the guest is harmed.
+ * Before anything is opened or the terminal is touched. SIGINT, SIGTERM and SIGHUP are
+ * noted from now on, SIGUSR1 does nothing but interrupt, SIGPIPE and SIGXFSZ are errors of
+ * their system calls, and a fatal signal restores the terminal first.
+ */
+void signals_install(void);
+
+/*
+ * What is noted, and what came since signals_install(), takes vCPU 0 out of KVM_RUN by
+ * setting `*immediate_exit`. SIGBUS inside `memory` means that a file mapped there was cut
+ * short: the page becomes zeroes, and only the guest is harmed.
  */
 void signals_start(uint8_t *immediate_exit, const struct memory *memory);
 void signals_stop(void);

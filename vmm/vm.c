@@ -100,5 +100,8 @@ struct vm_result vm_run(struct vm *vm)
 		vcpu_join(&vm->vcpus[i]);
 	loop_stop(vm->loop);
 	signals_stop();
+	/* What was asked to end does not start again by rebooting. */
+	if (vm->signal && vm->result.end == END_RESET)
+		vm->result = (struct vm_result){END_SIGNAL, vm->signal};
 	return vm->result;
 }
