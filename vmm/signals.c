@@ -29,7 +29,7 @@ static void on_ending(int number)
 
 	state.pending = number;
 	if (immediate_exit)
-		*immediate_exit = 1;
+		__atomic_store_n(immediate_exit, 1, __ATOMIC_SEQ_CST);
 }
 
 static void on_kick(int number)
@@ -42,6 +42,9 @@ static bool replace_page(const siginfo_t *info)
 	const struct memory *memory = state.memory;
 	uintptr_t at = (uintptr_t)info->si_addr & ~(uintptr_t)(PAGE_SIZE - 1);
 
+	/* Not what a process sent, nor memory that is broken. */
+	if (info->si_code != BUS_ADRERR)
+		return false;
 	for (unsigned i = 0; memory && i < memory->count; i++)
 		if (at - (uintptr_t)memory->ranges[i].host < memory->ranges[i].size)
 			return mmap((void *)at, PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -78,6 +81,18 @@ static bool is_ignored(int number)
 	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+/* Who started us may have blocked them: then nothing would end KVM_RUN. */
+static void unblock(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	for (unsigned i = 0; i < COUNT(ending); i++)
+		sigaddset(&set, ending[i]);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void signals_install(void)
 {
 	/* No SA_RESTART: KVM_RUN must come back. */
@@ -92,6 +107,7 @@ void signals_install(void)
 		                         .sa_sigaction = on_fatal,
 		                         .sa_flags = SA_SIGINFO,
 		                 });
+	unblock();
 }
 
 void signals_start(uint8_t *immediate_exit, const struct memory *memory)

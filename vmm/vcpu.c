@@ -131,7 +131,11 @@ void vcpu_run(struct vcpu *vcpu)
 		}
 		switch (errno) {
 		case EINTR:
-			run->immediate_exit = 0;
+			/*
+			 * Before `stopping` is looked at again, in the one order of
+			 * both that all threads see: vm_end() sets it, then kicks.
+			 */
+			__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 			if (!vcpu->index)
 				vm_interrupted(vm);
 			break;
@@ -140,8 +144,7 @@ void vcpu_run(struct vcpu *vcpu)
 		case EFAULT:
 			log_error(-EFAULT,
 			        "CPU %u: the host could not supply guest memory: out "
-			        "of "
-			        "memory, or a file of the image was cut short",
+			        "of memory, or a file of the image was cut short",
 			        vcpu->index);
 			arch_dump(vcpu);
 			vm_end(vm, END_ERROR, 0);
@@ -187,7 +190,6 @@ void vcpu_join(struct vcpu *vcpu)
 void vcpu_kick(struct vcpu *vcpu)
 {
 	/* First the flag: a signal that comes before KVM_RUN would be lost without it. */
-	*(volatile uint8_t *)&vcpu->run->immediate_exit = 1;
-	atomic_thread_fence(memory_order_seq_cst);
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, SIGUSR1);
 }

@@ -23,7 +23,6 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool threaded; /* `thread` exists and must be joined */
-	bool entered;  /* KVM_RUN was called: for the timeline */
 };
 
 /* Creates vCPU `index` of `vm`; arch_vcpu_init() completes it. Logs. */

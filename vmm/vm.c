@@ -70,7 +70,7 @@ void vm_interrupted(struct vm *vm)
 {
 	int signal = signals_take();
 
-	if (!signal || vm->result.end != END_NONE)
+	if (!signal || atomic_load(&vm->stopping))
 		return;
 	if (vm->signal || !arch_power_button(vm))
 		return vm_end(vm, END_SIGNAL, signal);
