@@ -43,6 +43,16 @@ static int exit_status(struct vm_result result)
 	}
 }
 
+/* The vCPU that wrote to pvpanic. */
+static struct vcpu *panicked(struct vm *vm)
+{
+	unsigned i = vm->vcpu_count - 1;
+
+	while (i && !pthread_equal(vm->vcpus[i].thread, vm->ender))
+		i--;
+	return &vm->vcpus[i];
+}
+
 static struct vm_result run_once(const struct plan *plan, struct timeline *timeline)
 {
 	struct vm_result result = {END_ERROR, 0};
@@ -53,7 +63,7 @@ static struct vm_result run_once(const struct plan *plan, struct timeline *timel
 	result = vm_run(&vm);
 	if (result.end == END_PANIC) {
 		log_error(0, "the guest's kernel panicked (pvpanic)");
-		arch_dump(&vm.vcpus[0]);
+		arch_dump(panicked(&vm));
 	}
 	timeline_mark(timeline, "run to the end");
 	vm_destroy(&vm);

@@ -49,8 +49,10 @@ void vm_end(struct vm *vm, enum vm_end end, unsigned status)
 {
 	pthread_mutex_lock(&vm->lock);
 	bool first = vm->result.end == END_NONE;
-	if (first)
+	if (first) {
 		vm->result = (struct vm_result){end, status};
+		vm->ender = pthread_self();
+	}
 	pthread_mutex_unlock(&vm->lock);
 	if (!first)
 		return;

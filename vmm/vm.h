@@ -58,8 +58,9 @@ struct vm {
 	struct boot_image image;
 	struct arch_vm *arch; /* the architecture's own part */
 
-	pthread_mutex_t lock; /* of `result` */
+	pthread_mutex_t lock; /* of `result` and `ender` */
 	struct vm_result result;
+	pthread_t ender;      /* the thread that decided it */
 	int signal;           /* that pressed the power button; vCPU 0's thread only */
 	atomic_bool stopping; /* vCPUs leave their loops */
 };
