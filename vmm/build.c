@@ -212,7 +212,13 @@ static int add_virtio(struct vm *vm)
 static int add_vcpus(struct vm *vm)
 {
 	unsigned count = vm->plan->config->cpus;
+	int most =
+	        count > 1 ? ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS) : 1;
 
+	if (most > 0 && count > (unsigned)most)
+		return log_error(-EINVAL,
+		        "--cpus: %u is more than the %d of this host's KVM", count,
+		        most);
 	vm->vcpus = calloc(count, sizeof(*vm->vcpus));
 	if (!vm->vcpus)
 		return log_error(-ENOMEM, "out of memory");

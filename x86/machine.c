@@ -138,6 +138,25 @@ static int add_ioapic(struct vm *vm)
 }
 
 /*
+ * KVM api.rst, KVM_CAP_X2APIC_API: destinations of MSIs have 32 bits, and 255 is a CPU, no
+ * broadcast. Goes with what cpuid_fetch() says of more than 255 CPUs.
+ */
+static int add_x2apic(struct vm *vm)
+{
+	struct kvm_enable_cap wide = {
+	        .cap = KVM_CAP_X2APIC_API,
+	        .args = {KVM_X2APIC_API_USE_32BIT_IDS |
+	                 KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK},
+	};
+
+	if (vm->plan->config->cpus <= 255 || !ioctl(vm->fd, KVM_ENABLE_CAP, &wide))
+		return 0;
+	return log_error(-errno,
+	        "--cpus: no more than 255, as this host's KVM has no x2APIC ids: %s",
+	        strerror(errno));
+}
+
+/*
  * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
  * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
  * the VM is closed. A guest that needs no interrupts gets the local APIC all the same: a
@@ -148,6 +167,7 @@ int arch_vm_create(struct vm *vm)
 {
 	struct kvm_enable_cap split = {
 	        .cap = KVM_CAP_SPLIT_IRQCHIP, .args = {GSI_COUNT}};
+	int error;
 
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
@@ -155,7 +175,8 @@ int arch_vm_create(struct vm *vm)
 	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
 		return log_error(-errno, "kvm: no split interrupt controller: %s",
 		        strerror(errno));
-	return vm->plan->needs.irqchip ? add_ioapic(vm) : 0;
+	error = add_x2apic(vm);
+	return error || !vm->plan->needs.irqchip ? error : add_ioapic(vm);
 }
 
 void arch_vm_destroy(struct vm *vm)
