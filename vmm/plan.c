@@ -39,13 +39,58 @@ static void place_devices(struct plan *plan)
 		place(plan, PLAN_CONSOLE, 0);
 }
 
-/* Whether `word` starts a word of `text`, at which kernels split at blanks. */
-static bool has_word(const char *text, const char *word)
+/*
+ * The next word of `*text` and its size; NULL at the end, or at the "--" behind which
+ * Linux leaves all to init (kernel/params.c, parse_args()).
+ */
+static const char *next_word(const char **text, size_t *size)
 {
-	for (const char *at = text; (at = strstr(at, word)); at++)
-		if (at == text || at[-1] == ' ')
+	static const char blanks[] = " \t\r\n";
+	const char *word = *text + strspn(*text, blanks);
+
+	*size = strcspn(word, blanks);
+	*text = word + *size;
+	return *size && !(*size == 2 && !memcmp(word, "--", 2)) ? word : NULL;
+}
+
+/* Whether a word of `text` starts with `start`. */
+static bool has_word(const char *text, const char *start)
+{
+	const char *word;
+	size_t size;
+
+	while ((word = next_word(&text, &size)))
+		if (!strncmp(word, start, strlen(start)))
 			return true;
 	return false;
+}
+
+/*
+ * Linux's kernel/reboot.c, reboot_setup(): the first letter of each part counts, and of
+ * those that name a way to reboot, the last.
+ */
+static bool reboots_by_triple_fault(const char *text)
+{
+	static const char option[] = "reboot=";
+	bool triple_fault = false;
+	const char *word;
+	size_t size;
+
+	while ((word = next_word(&text, &size))) {
+		if (strncmp(word, option, strlen(option)) != 0)
+			continue;
+		word += strlen(option);
+		while (word && word < text) {
+			if (!strncmp(word, "panic_", 6))
+				word += 6;
+			if (word < text && strchr("tbakep", *word))
+				triple_fault = *word == 't';
+			word = memchr(word, ',', (size_t)(text - word));
+			if (word)
+				word++;
+		}
+	}
+	return triple_fault;
 }
 
 static void add_word(char *text, const char *word)
@@ -67,6 +112,7 @@ static int compose_cmdline(struct plan *plan)
 	const char *own = config->cmdline ? config->cmdline : plan->source.cmdline;
 	const char *more = config->arguments ? config->arguments : "";
 	char word[ARGUMENT_MAX];
+	const char *given;
 	size_t size = strlen(own) + strlen(more) + strlen(arch_layout.linux_arguments) +
 	              (plan->virtio_count + 2) * ARGUMENT_MAX;
 
@@ -80,12 +126,10 @@ static int compose_cmdline(struct plan *plan)
 			        config->console == CONSOLE_VIRTIO
 			                ? "hvc0"
 			                : arch_layout.console);
-			if (config->console == CONSOLE_VIRTIO
-			                ? !strstr(own, word) && !strstr(more, word)
-			                : !has_word(own, "console=") &&
-			                          !has_word(more, "console="))
-				if (config->console != CONSOLE_NONE)
-					add_word(plan->additions, word);
+			given = config->console == CONSOLE_VIRTIO ? word : "console=";
+			if (config->console != CONSOLE_NONE && !has_word(own, given) &&
+			        !has_word(more, given))
+				add_word(plan->additions, word);
 			add_word(plan->additions, arch_layout.linux_arguments);
 		}
 		for (unsigned i = 0; i < plan->virtio_count; i++)
@@ -103,8 +147,7 @@ static int compose_cmdline(struct plan *plan)
 		        "%zu: shorten it",
 		        strlen(plan->cmdline), strlen(plan->additions),
 		        plan->source.kernel_path, boot_cmdline_max(&plan->source));
-	plan->triple_fault_resets = has_word(plan->cmdline, "reboot=t") ||
-	                            strstr(plan->cmdline, ",t ") != NULL;
+	plan->triple_fault_resets = reboots_by_triple_fault(plan->cmdline);
 	return 0;
 }
 

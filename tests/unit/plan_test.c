@@ -1,0 +1,314 @@
+#include "vmm/plan.h"
+
+#include <fcntl.h>
+
+#include "tests/unit/boot_image.h"
+#include "vmm/arch.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+enum { CMDLINE_SIZE = 255 }; /* what the kernel below takes */
+
+/* The least bzImage that is accepted: fields by their offsets in boot.rst. */
+static int kernel_file(char *path)
+{
+	static const struct {
+		unsigned offset;
+		uint32_t value;
+		unsigned size;
+	} fields[] = {
+	        {0x1f1, 1, 1},            /* setup_sects */
+	        {0x1f4, 0x40, 4},         /* syssize */
+	        {0x1fe, 0xaa55, 2},       /* boot_flag */
+	        {0x202, 0x53726448, 4},   /* "HdrS" */
+	        {0x206, 0x20c, 2},        /* version */
+	        {0x211, 1, 1},            /* LOADED_HIGH */
+	        {0x22c, 0x7fffffff, 4},   /* initrd_addr_max */
+	        {0x236, 1, 2},            /* XLF_KERNEL_64 */
+	        {0x238, CMDLINE_SIZE, 4}, /* cmdline_size */
+	        {0x25a, 0x10, 4},         /* pref_address: 1 MiB */
+	        {0x260, 0x1000, 4},       /* init_size */
+	};
+	unsigned char image[2048] = {0};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		memcpy(image + fields[i].offset, &fields[i].value, fields[i].size);
+	return image_file(image, sizeof(image), path);
+}
+
+/* A plan for a Linux kernel, and what it was made from. */
+struct test {
+	char path[64];
+	int fd;
+	struct config config;
+	struct plan plan;
+};
+
+static void test_begin(struct test *test)
+{
+	*test = (struct test){0};
+	test->fd = kernel_file(test->path);
+	config_init(&test->config);
+	test->config.image = test->path;
+}
+
+static int test_plan(struct test *test)
+{
+	return plan_create(&test->plan, &test->config);
+}
+
+static void test_end(struct test *test)
+{
+	plan_destroy(&test->plan);
+	config_destroy(&test->config);
+	close(test->fd);
+}
+
+/* The command line for `own` and `more`, which may be NULL, on this console. */
+static bool composes(enum config_console console, bool no_defaults, const char *own,
+        const char *more, const char *expected)
+{
+	struct test test;
+	bool same;
+
+	test_begin(&test);
+	test.config.console = console;
+	test.config.no_defaults = no_defaults;
+	test.config.cmdline = own;
+	test.config.arguments = more;
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	same = !strcmp(test.plan.cmdline, expected);
+	if (!same)
+		fprintf(stderr, "    '%s' is not '%s'\n", test.plan.cmdline, expected);
+	test_end(&test);
+	return same;
+}
+
+static void console_is_added_unless_given(void)
+{
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, NULL, "console=ttyS0 pci=off"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet", "init=/x -- a b",
+	        "console=ttyS0 pci=off quiet init=/x -- a b"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet console=tty0", NULL,
+	        "pci=off quiet console=tty0"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet\tconsole=tty0", NULL,
+	        "pci=off quiet\tconsole=tty0"));
+	CU_ASSERT(composes(
+	        CONSOLE_SERIAL, false, NULL, "console=ttyS1", "pci=off console=ttyS1"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "netconsole=x", NULL,
+	        "console=ttyS0 pci=off netconsole=x"));
+	/* Behind "--" it is init's. */
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "-- console=tty0",
+	        "console=ttyS0 pci=off -- console=tty0"));
+	CU_ASSERT(composes(CONSOLE_NONE, false, "quiet", NULL, "pci=off quiet"));
+}
+
+static void virtio_console_is_named_beside_another(void)
+{
+	static const char added[] =
+	        "console=hvc0 pci=off virtio_mmio.device=4K@0xd0000000:16";
+	char expected[160];
+
+	CU_ASSERT(composes(CONSOLE_VIRTIO, false, NULL, NULL, added));
+	snprintf(expected, sizeof(expected), "%s console=ttyS0", added);
+	CU_ASSERT(composes(CONSOLE_VIRTIO, false, "console=ttyS0", NULL, expected));
+	snprintf(expected, sizeof(expected), "%s console=hvc0", strchr(added, ' ') + 1);
+	CU_ASSERT(composes(CONSOLE_VIRTIO, false, NULL, "console=hvc0", expected));
+}
+
+static void no_default_args_means_none(void)
+{
+	CU_ASSERT(composes(CONSOLE_SERIAL, true, NULL, NULL, ""));
+	CU_ASSERT(composes(CONSOLE_VIRTIO, true, "a", "b", "a b"));
+}
+
+static void images_own_command_line_gives_way(void)
+{
+	char folder[] = "/tmp/mayfly-plan-XXXXXX", buffer[2048];
+	static const char own[] = "console=ttyS0 page_poison=1";
+	struct test test;
+	int fd;
+
+	CU_ASSERT_FATAL(mkdtemp(folder) && !chdir(folder));
+	test_begin(&test);
+	fd = open("x-kernel", O_WRONLY | O_CREAT, 0600);
+	CU_ASSERT_EQUAL(pread(test.fd, buffer, sizeof(buffer), 0), sizeof(buffer));
+	CU_ASSERT_EQUAL(write(fd, buffer, sizeof(buffer)), sizeof(buffer));
+	close(fd);
+	fd = open("x-cmdline", O_WRONLY | O_CREAT, 0600);
+	CU_ASSERT_EQUAL(write(fd, own, strlen(own)), (ssize_t)strlen(own));
+	close(fd);
+	test.config.image = "x";
+	test.config.arguments = "more";
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	CU_ASSERT_STRING_EQUAL(
+	        test.plan.cmdline, "pci=off console=ttyS0 page_poison=1 more");
+	CU_ASSERT_STRING_EQUAL(test.plan.additions, "pci=off");
+	plan_destroy(&test.plan);
+	test.config.cmdline = "mine";
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	CU_ASSERT_STRING_EQUAL(test.plan.cmdline, "console=ttyS0 pci=off mine more");
+	test_end(&test);
+	unlink("x-kernel");
+	unlink("x-cmdline");
+	CU_ASSERT(!chdir("/") && !rmdir(folder));
+}
+
+static void longest_command_line_fits_and_no_more(void)
+{
+	char text[CMDLINE_SIZE + 2] = {0};
+	struct said said;
+	struct test test;
+
+	memset(text, 'a', CMDLINE_SIZE);
+	CU_ASSERT(composes(CONSOLE_SERIAL, true, text, NULL, text));
+	text[CMDLINE_SIZE] = 'a';
+	test_begin(&test);
+	test.config.no_defaults = true;
+	test.config.cmdline = text;
+	said_begin(&said);
+	CU_ASSERT_EQUAL(test_plan(&test), -E2BIG);
+	CU_ASSERT(said_exactly(&said, "--cmdline: 256 characters"));
+	test_end(&test);
+}
+
+static bool resets(const char *cmdline)
+{
+	struct test test;
+	bool triple_fault;
+
+	test_begin(&test);
+	test.config.cmdline = cmdline;
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	triple_fault = test.plan.triple_fault_resets;
+	test_end(&test);
+	return triple_fault;
+}
+
+static void reboot_by_triple_fault_is_read_as_linux_does(void)
+{
+	CU_ASSERT(resets("reboot=t"));
+	CU_ASSERT(resets("quiet reboot=t ro"));
+	CU_ASSERT(resets("reboot=triple"));
+	CU_ASSERT(resets("reboot=t,force"));
+	CU_ASSERT(resets("reboot=warm,t"));
+	CU_ASSERT(resets("reboot=w,smp0,t,f"));
+	CU_ASSERT(resets("reboot=k reboot=t"));
+	CU_ASSERT(resets("reboot=t reboot=w"));
+	CU_ASSERT(resets("reboot=k,t"));
+	CU_ASSERT(resets("reboot=,t"));
+	CU_ASSERT(resets("reboot=panic_warm,t"));
+	CU_ASSERT_FALSE(resets(NULL));
+	CU_ASSERT_FALSE(resets("reboot=k"));
+	CU_ASSERT_FALSE(resets("reboot=t,k"));
+	CU_ASSERT_FALSE(resets("reboot=t reboot=acpi"));
+	CU_ASSERT_FALSE(resets("reboot="));
+	CU_ASSERT_FALSE(resets("reboot= t"));
+	CU_ASSERT_FALSE(resets("reboot=panic_"));
+	CU_ASSERT_FALSE(resets("reboot=warm"));
+	CU_ASSERT_FALSE(resets("noreboot=t"));
+	CU_ASSERT_FALSE(resets("root=a,t ro"));
+	CU_ASSERT_FALSE(resets("-- reboot=t"));
+	CU_ASSERT_FALSE(resets("reboot"));
+}
+
+static void devices_have_an_order_and_a_place(void)
+{
+	static const enum plan_kind kinds[] = {
+	        PLAN_DISK, PLAN_DISK, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE};
+	struct test test;
+
+	test_begin(&test);
+	test.config.disk_count = 2;
+	test.config.disks[0].path = "a";
+	test.config.disks[1].path = "b";
+	test.config.nic_count = 1;
+	test.config.rng = true;
+	test.config.console = CONSOLE_VIRTIO;
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	CU_ASSERT_EQUAL_FATAL(test.plan.virtio_count, 5);
+	for (unsigned i = 0; i < 5; i++) {
+		const struct plan_virtio *virtio = &test.plan.virtio[i];
+
+		CU_ASSERT_EQUAL(virtio->kind, kinds[i]);
+		CU_ASSERT_EQUAL(virtio->index, i == 1);
+		CU_ASSERT_EQUAL(virtio->base,
+		        arch_layout.virtio_base + i * arch_layout.virtio_size);
+		CU_ASSERT_EQUAL(virtio->gsi, arch_layout.virtio_gsi + i);
+	}
+	test_end(&test);
+}
+
+/* All that can be asked for has a place, and a command line that names it. */
+static void as_many_devices_as_there_may_be(void)
+{
+	struct said said;
+	struct test test;
+
+	test_begin(&test);
+	test.config.disk_count = CONFIG_DISKS;
+	for (unsigned i = 0; i < CONFIG_DISKS; i++)
+		test.config.disks[i].path = "a";
+	test.config.nic_count = CONFIG_NICS;
+	test.config.rng = true;
+	test.config.console = CONSOLE_VIRTIO;
+	test.config.no_defaults = true;
+	CU_ASSERT_EQUAL(test_plan(&test), 0);
+	CU_ASSERT_EQUAL(test.plan.virtio_count, PLAN_VIRTIO);
+	plan_destroy(&test.plan);
+	test.config.no_defaults = false;
+	said_begin(&said);
+	CU_ASSERT_EQUAL(test_plan(&test), -E2BIG); /* 255 bytes are too few for that */
+	CU_ASSERT(said_exactly(&said, "of which Mayfly added"));
+	test_end(&test);
+}
+
+static void memory_is_the_images_default_or_as_asked_in_whole_pages(void)
+{
+	static const struct {
+		uint64_t asked, given;
+	} cases[] = {
+	        {0, 1024 * MIB},
+	        {64 * MIB, 64 * MIB},
+	        {64 * MIB + 1, 64 * MIB + 4096},
+	        {6144 * MIB, 6144 * MIB},
+	};
+	struct test test;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t ram = 0, end = 0;
+
+		test_begin(&test);
+		test.config.memory = cases[i].asked;
+		CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+		CU_ASSERT_EQUAL(test.plan.memory, cases[i].given);
+		CU_ASSERT_EQUAL(test.plan.memory_default, !cases[i].asked);
+		for (unsigned j = 0; j < test.plan.region_count; j++) {
+			const struct boot_region *region = &test.plan.regions[j];
+
+			CU_ASSERT(region->guest >= end);
+			end = region->guest + region->size;
+			ram += region->reserved ? 0 : region->size;
+		}
+		/* Less the first MiB's upper half, or so. */
+		CU_ASSERT(ram <= cases[i].given && ram > cases[i].given - MIB);
+		test_end(&test);
+	}
+}
+
+int main(void)
+{
+	static const struct unit_test tests[] = {
+	        UNIT(console_is_added_unless_given),
+	        UNIT(virtio_console_is_named_beside_another),
+	        UNIT(no_default_args_means_none),
+	        UNIT(images_own_command_line_gives_way),
+	        UNIT(longest_command_line_fits_and_no_more),
+	        UNIT(reboot_by_triple_fault_is_read_as_linux_does),
+	        UNIT(devices_have_an_order_and_a_place),
+	        UNIT(as_many_devices_as_there_may_be),
+	        UNIT(memory_is_the_images_default_or_as_asked_in_whole_pages),
+	        {0},
+	};
+	return unit_run("plan", tests);
+}
