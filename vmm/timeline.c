@@ -51,22 +51,28 @@ static uint64_t at(const struct timeline *timeline, unsigned i)
 	return timeline->marks[i].at_ns - timeline->start_ns;
 }
 
-/* When the phase that ends with mark `i` began. */
+/* When the phase that ends with mark `i` began. Marks of two CPUs may have changed places
+ * on their way into the table. */
 static uint64_t from(const struct timeline *timeline, unsigned i)
 {
-	return i ? at(timeline, i - 1) : 0;
+	uint64_t before = i ? at(timeline, i - 1) : 0;
+
+	return before < at(timeline, i) ? before : at(timeline, i);
 }
 
 static uint64_t total(const struct timeline *timeline)
 {
-	uint64_t last = count(timeline) ? at(timeline, count(timeline) - 1) : 0;
+	uint64_t last = 1;
 
-	return last ? last : 1;
+	for (unsigned i = 0; i < count(timeline); i++)
+		if (at(timeline, i) > last)
+			last = at(timeline, i);
+	return last;
 }
 
 void timeline_draw(const struct timeline *timeline, FILE *file)
 {
-	enum { COLUMNS = 40 };
+	enum { COLUMNS = 32 }; /* 80 in all, for a guest that ran for a month, too */
 
 	fprintf(file, "%-16s %8s %8s\n", "phase", "took ms", "at ms");
 	for (unsigned i = 0; i < count(timeline); i++) {
