@@ -87,6 +87,11 @@ $(BUILD)/asan/all.a: $(ASAN_OBJECTS)
 $(BUILD)/asan/devices.a: $(ASAN_DEVICE_OBJECTS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+# The monitor itself under ASan and UBSan, for runs with a guest.
+$(BUILD)/asan/mayfly: $(MAIN:%.c=$(BUILD)/asan/%.o) $(BUILD)/asan/all.a
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS)
+
 -include guests/guests.mk
 include tests/tests.mk
 
