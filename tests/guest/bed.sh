@@ -214,9 +214,21 @@ bed_monitor() {
 	rm -rf "$system"
 }
 
+# Clock ticks of CPU time that the QEMU of bed_boot in DIRECTORY has used.
+bed_ticks() {
+	for child in $(cat "/proc/$(cat "$1/pid")/task/"*/children 2>/dev/null); do
+		awk '{ print $14 + $15 }' "/proc/$child/stat" 2>/dev/null
+	done
+}
+
+# Ends the QEMU of bed_boot in DIRECTORY.
+bed_stop() {
+	[ ! -e "$1/pid" ] || kill "$(cat "$1/pid")" 2>/dev/null
+}
+
 # Ends what bed_boot left running in DIRECTORY, and removes it.
 bed_end() {
-	[ ! -e "$1/pid" ] || kill "$(cat "$1/pid")" 2>/dev/null
+	bed_stop "$1"
 	rm -rf "$1"
 }
 
