@@ -12,6 +12,7 @@
 
 /* PROTOCOL_AUTO takes the first that the image offers. */
 static const struct entry_protocol *const protocols[] = {
+        &protocol_hvt,
         &protocol_pvh,
         &protocol_linux64,
 };

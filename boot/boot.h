@@ -19,6 +19,7 @@ enum {
 	BOOT_CMDLINE_MAX = 65536, /* with the NUL */
 	BOOT_SEGMENTS = 32,
 	BOOT_REGIONS = 64,
+	BOOT_DEVICE_NAME = 68,             /* with the NUL */
 	BOOT_SETUP_HEADER = 0x290 - 0x1f1, /* Linux's setup header, boot/linux.h */
 };
 
@@ -31,6 +32,7 @@ enum boot_protocol {
 	PROTOCOL_AUTO,
 	PROTOCOL_PVH,     /* Xen's "x86/HVM direct boot ABI" */
 	PROTOCOL_LINUX64, /* Linux's Documentation/arch/x86/boot.rst, 64-bit entry */
+	PROTOCOL_HVT,     /* Solo5's hvt ABI, version 2 */
 };
 
 /* Architectures by their ELF machine numbers (System V ABI). */
@@ -45,6 +47,23 @@ struct boot_needs {
 	bool legacy;        /* RTC, i8042 */
 	bool cpuid;         /* CPUID, and with it long mode; comes with irqchip */
 	uint64_t memory;    /* bytes of RAM by default: 128 MiB, or 1 GiB for Linux */
+	uint64_t memory_unit, memory_max; /* what RAM must be a multiple of; 0: any */
+	unsigned cpus_max;                /* 0: any number */
+};
+
+/*
+ * A device that the image declares by name: it gets all of those and no others. What is
+ * attached to it is for the machine to say (boot_machine_info).
+ */
+enum boot_device_kind { DEVICE_DISK, DEVICE_NIC };
+
+struct boot_device {
+	char name[BOOT_DEVICE_NAME]; /* letters and digits */
+	enum boot_device_kind kind;
+	uint64_t capacity; /* disk: bytes */
+	uint16_t block_size;
+	uint8_t mac[6]; /* nic */
+	uint16_t mtu;
 };
 
 /*
@@ -75,9 +94,9 @@ struct boot_source {
 	/* What boot_open() found out. */
 	enum boot_format format;
 	enum boot_protocol protocol; /* the one that will be used */
-	bool has_pvh, has_linux64;
+	bool has_pvh, has_linux64, has_hvt;
 	uint64_t pvh_entry,
-	        elf_entry; /* elf_entry: Linux's 64-bit entry, a bzImage's too */
+	        elf_entry; /* elf_entry: Linux's 64-bit entry, a bzImage's too; hvt's */
 	struct boot_segment segments[BOOT_SEGMENTS]; /* ascending, never overlapping */
 	unsigned segment_count;
 	uint64_t initrd_max; /* last byte that an initrd may take */
@@ -87,6 +106,9 @@ struct boot_source {
 	const char *kind; /* "Linux bzImage 6.1.0-...", "PVH unikernel": for people */
 	char kind_text[96];
 	struct boot_needs needs;
+	bool declares_devices; /* `devices` are what it gets */
+	struct boot_device *devices;
+	unsigned device_count;
 };
 
 /*
@@ -112,20 +134,23 @@ struct boot_machine_info {
 	unsigned region_count; /* at most BOOT_REGIONS */
 	uint64_t acpi_rsdp;    /* 0: none */
 	const char *cmdline;   /* final, with everything that was added */
+	uint64_t cycle_hz;     /* hvt: of the time stamp counter */
+	const struct boot_device
+	        *devices; /* hvt: the source's, with what is attached */
 };
 
 /* Where the vCPU starts, and what lies where (for --dry-run and inspect). */
 struct boot_image {
 	enum boot_protocol protocol;
 	uint64_t entry;
-	uint64_t info;    /* hvm_start_info, or boot_params */
+	uint64_t info;    /* hvm_start_info, boot_params or hvt_boot_info */
 	uint64_t cmdline; /* and its size with the NUL */
 	uint64_t cmdline_size;
 	uint64_t initrd, initrd_size; /* concatenated; 0: none */
 	uint64_t kernel_start, kernel_end;
 };
 
-/* As --boot takes it: "pvh", "linux". */
+/* As --boot takes it: "pvh", "linux", "hvt". */
 const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* The longest command line this image's protocol takes, without the NUL. */

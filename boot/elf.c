@@ -44,6 +44,7 @@ struct notes {
 	bool linux_kernel;
 	bool has_needs;
 	uint32_t needs;
+	struct solo5_abi solo5;
 	char version[64]; /* Linux's, where its build salt is one; not terminated */
 };
 
@@ -234,6 +235,8 @@ static int note_take(struct boot_source *source, struct notes *notes,
 			return damaged(source, "its Mayfly note has a wrong size");
 		memcpy(&notes->needs, data, size);
 		notes->has_needs = true;
+	} else if (owned_by(name, note->n_namesz, "Solo5")) {
+		return hvt_note_take(source, &notes->solo5, note->n_type, data, size);
 	}
 	return 0;
 }
@@ -289,9 +292,10 @@ static int entries_check(const struct boot_source *source)
 	if (source->has_pvh && (source->pvh_entry > UINT32_MAX ||
 	                               !segments_hold(source, source->pvh_entry)))
 		return damaged(source, "its PVH entry is in none of its segments");
-	if (source->has_linux64 && !segments_hold(source, source->elf_entry))
+	if ((source->has_linux64 || source->has_hvt) &&
+	        !segments_hold(source, source->elf_entry))
 		return damaged(source, "its entry is in none of its segments");
-	return 0;
+	return source->has_hvt ? hvt_segments_check(source) : 0;
 }
 
 static int needs_set(struct boot_source *source, const struct notes *notes)
@@ -332,12 +336,21 @@ static int program_headers_read(struct boot_source *source, const Elf64_Ehdr *he
 static int kind_set(struct boot_source *source, const Elf64_Ehdr *header,
         const Elf64_Phdr *segments, struct notes *notes)
 {
+	int error;
+
 	/* Linux before 4.19 may have no note at all; its mapping gives it away. */
 	for (unsigned i = 0; i < header->e_phnum && !source->has_pvh; i++)
 		notes->linux_kernel |= segments[i].p_type == PT_LOAD &&
 		                       segments[i].p_vaddr >= linux_text_map;
 	source->format = FORMAT_ELF;
 	source->elf_entry = header->e_entry;
+	error = hvt_identify(source, &notes->solo5, source->has_pvh);
+	if (!error && source->has_hvt &&
+	        (header->e_type != ET_EXEC || header->e_machine != EM_X86_64 ||
+	                header->e_ident[EI_CLASS] != ELFCLASS64))
+		error = damaged(source, "a Solo5 unikernel is a static x86-64 ELF64");
+	if (error || source->has_hvt)
+		return error;
 	source->has_linux64 = notes->linux_kernel && header->e_machine == EM_X86_64 &&
 	                      header->e_ident[EI_CLASS] == ELFCLASS64;
 	source->initrd_max = LINUX_INITRD_MAX;
@@ -370,8 +383,12 @@ static int elf_probe(struct boot_source *source, enum boot_machine machine)
 	if (!error)
 		error = kind_set(source, &header, segments, &notes);
 	for (unsigned i = 0; !error && i < header.e_phnum; i++)
-		if (segments[i].p_type == PT_LOAD)
+		if (segments[i].p_type == PT_LOAD) {
+			/* Solo5 loads where the guest sees it, whatever p_paddr is. */
+			if (source->has_hvt)
+				segments[i].p_paddr = segments[i].p_vaddr;
 			error = segment_add(source, segments + i);
+		}
 	return error ? error : entries_check(source);
 }
 

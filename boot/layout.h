@@ -7,7 +7,9 @@ enum {
 	LAYOUT_ZERO_PAGE = 0x7000,   /* struct boot_params, 4 KiB */
 	LAYOUT_STACK = 0x8ff0,       /* initial rsp of the 64-bit entry */
 	LAYOUT_PAGE_TABLES = 0x9000, /* PML4, PDPT, then PDs: 6 pages, 4 GiB identity */
-	LAYOUT_CMDLINE = 0x20000,    /* up to BOOT_CMDLINE_MAX */
+	LAYOUT_HVT_INFO =
+	        0x10000, /* boot info, then the manifest; x86/hvt.c has the rest */
+	LAYOUT_CMDLINE = 0x20000, /* up to BOOT_CMDLINE_MAX */
 	LAYOUT_CMDLINE_END = 0x30000,
 	LAYOUT_RAM_LOW_END = 0x9fc00, /* end of usable RAM below 1 MiB */
 	LAYOUT_ACPI = 0xe0000,        /* RSDP first; up to LAYOUT_ACPI_END */

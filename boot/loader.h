@@ -35,6 +35,22 @@ struct entry_protocol {
 
 extern const struct entry_protocol protocol_pvh;     /* pvh.c */
 extern const struct entry_protocol protocol_linux64; /* linux.c */
+extern const struct entry_protocol protocol_hvt;     /* hvt.c */
+
+/*
+ * hvt.c, for elf.c: first each note of owner "Solo5", then what the image is by them, then
+ * its segments. -Exxx (logged). An image without such notes is left alone; one for
+ * another of Solo5's targets is refused, but virtio's where there is another way in.
+ */
+struct solo5_abi {
+	uint32_t target;
+	uint32_t version;
+};
+int hvt_note_take(struct boot_source *source, struct solo5_abi *abi, uint32_t type,
+        const char *data, uint32_t size);
+int hvt_identify(struct boot_source *source, const struct solo5_abi *abi,
+        bool otherwise_enterable);
+int hvt_segments_check(const struct boot_source *source);
 
 /* probe.c: finds the format, or logs what the file is instead and what helps. */
 int boot_probe(struct boot_source *source, enum boot_machine machine);

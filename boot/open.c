@@ -239,6 +239,7 @@ void boot_close(struct boot_source *source)
 		close(source->initrd_fds[i]);
 		free(source->initrd_paths[i]);
 	}
+	free(source->devices);
 	free(source->cmdline);
 	free(source->name);
 	*source = (struct boot_source){0};

@@ -10,5 +10,6 @@ const struct device_help device_table[] = {
         {"rtc", "MC146818 clock with the host's UTC"},
         {"pvpanic", "tells the monitor of a kernel panic"},
         {"exit", "ends a unikernel with a status, marks its timeline"},
+        {"hvt", "Solo5's hypercalls: clock, console, disks, networks (unikernels)"},
         {0},
 };

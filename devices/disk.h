@@ -1,5 +1,5 @@
 /*
- * Disk back ends: what virtio-blk (and later hvt) read and write.
+ * Disk back ends: what virtio-blk and hvt read and write.
  *
  * A disk does its I/O through struct io (vmm/io.h): asynchronous on io_uring, or at once
  * where there is none. Offsets and sizes are bytes; the caller has checked them against
@@ -52,7 +52,7 @@ const struct disk_info *disk_info(const struct disk *disk);
 /*
  * Once. Completions run with `lock` held: on the loop's thread, where `settled` is called
  * after one or more of them, or inside disk_submit(), _flush_queue() and _drain(). At most
- * `depth` requests are under way at once.
+ * `depth` requests are under way at once; with 0 each is done when disk_submit() returns.
  */
 int disk_start(struct disk *disk, struct loop *loop, pthread_mutex_t *lock,
         unsigned depth, void (*settled)(void *context), void *context);

@@ -42,3 +42,10 @@ int nic_start(struct nic *nic, struct loop *loop, pthread_mutex_t *lock,
 	nic->context = context;
 	return nic->type->start ? nic->type->start(nic) : 0;
 }
+
+unsigned nic_mtu(struct nic *nic)
+{
+	enum { ETHERNET_MTU = 1500 };
+
+	return nic->type->mtu ? nic->type->mtu(nic) : ETHERNET_MTU;
+}

@@ -43,12 +43,15 @@ struct nic_type {
 	 * wait; off while the guest has no buffers), POLLOUT (send() can go on). */
 	void (*listen)(struct nic *nic, short events);
 	void (*close)(struct nic *nic);
+	/* Of the interface, without the Ethernet header; 1500 where it is NULL. */
+	unsigned (*mtu)(struct nic *nic);
 };
 
 /* First member of each back end's own struct. */
 struct nic {
 	const struct nic_type *type;
 	uint8_t mac[6];
+	int fd; /* becomes readable with a frame, for who has no loop */
 	/* Set by nic_start(): called with the lock held for what listen() asked for. */
 	void (*ready)(void *context, short events);
 	void *context;
@@ -62,12 +65,14 @@ struct nic {
  *
  * Best called early: a user-mode network then gets ready beside the caller. nic_start()
  * waits for that and fails alike, for a port that cannot be published too; nothing that
- * needs rights is left afterwards.
+ * needs rights is left afterwards. Without a loop (NULL), nothing is reported: the caller
+ * polls nic->fd, and never calls listen().
  */
 struct nic *nic_open(const struct nic_config *config);
 void nic_close(struct nic *nic); /* takes NULL */
 int nic_start(struct nic *nic, struct loop *loop, pthread_mutex_t *lock,
         void (*ready)(void *context, short events), void *context);
+unsigned nic_mtu(struct nic *nic);
 
 /* The back ends; type is set, all else of struct nic is nic_open()'s. */
 struct nic *nic_tap_open(const struct nic_config *config);

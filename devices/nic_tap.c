@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vmm/config.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
+
+/* What an Ethernet device of Linux can have (include/uapi/linux/if_ether.h). */
+enum { MTU_MIN = 68, MTU_DEFAULT = 1500, MTU_MAX = 65521 };
 
 #define BIT(feature) (1ULL << (feature))
 
@@ -43,6 +47,9 @@ static int tap_start(struct nic *nic)
 {
 	struct tap *tap = (struct tap *)nic;
 
+	nic->fd = tap->fd;
+	if (!nic->loop)
+		return 0;
 	tap->watch = loop_watch(nic->loop, tap->fd, 0, tap_ready, tap, nic->lock);
 	return tap->watch ? 0 : -ENOMEM;
 }
@@ -99,6 +106,21 @@ static void tap_close(struct nic *nic)
 	free(tap);
 }
 
+/* Any socket tells; the tap's own fd does not. */
+static unsigned tap_mtu(struct nic *nic)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(((struct tap *)nic)->fd, TUNGETIFF, &request) < 0 ||
+	        ioctl(fd, SIOCGIFMTU, &request) < 0 || request.ifr_mtu < MTU_MIN ||
+	        request.ifr_mtu > MTU_MAX)
+		request.ifr_mtu = MTU_DEFAULT;
+	if (fd >= 0)
+		close(fd);
+	return (unsigned)request.ifr_mtu;
+}
+
 static const struct nic_type tap_type = {
         .name = "tap",
         .features = BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
@@ -110,6 +132,7 @@ static const struct nic_type tap_type = {
         .receive = tap_receive,
         .listen = tap_listen,
         .close = tap_close,
+        .mtu = tap_mtu,
 };
 
 /* EINVAL is the answer both for a tap with several queues and for what is no tap. */

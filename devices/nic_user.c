@@ -75,7 +75,8 @@ static void user_gone(struct user *user)
 	if (user->gone)
 		return;
 	user->gone = true;
-	loop_watch_events(user->watch, 0);
+	if (user->watch)
+		loop_watch_events(user->watch, 0);
 	status = user_reap(user);
 	log_warn("--net user: its process ended (%s %d); the guest's network is dead",
 	        WIFSIGNALED(status) ? "signal" : "status",
@@ -173,6 +174,9 @@ static int user_start(struct nic *nic)
 	reply[size] = '\0';
 	if (reply[0])
 		return log_error(-EIO, "--net user: %s", reply);
+	nic->fd = user->fd;
+	if (!nic->loop)
+		return 0;
 	user->watch = loop_watch(nic->loop, user->fd, 0, user_ready, user, nic->lock);
 	return user->watch ? 0 : -ENOMEM;
 }

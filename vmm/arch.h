@@ -10,6 +10,7 @@
 #include "boot/boot.h"
 
 struct kvm_run;
+struct user_regs_struct;
 struct plan;
 struct vcpu;
 struct virtio;
@@ -19,8 +20,8 @@ struct arch_layout {
 	const char *name; /* "x86-64" */
 	enum boot_machine machine;
 	uint64_t ram_base;
-	uint64_t hole, hole_end; /* RAM goes around it */
-	uint64_t virtio_base;    /* device n: + n * virtio_size, virtio_gsi + n */
+	uint64_t hole_end;    /* RAM goes around what plan->hole begins */
+	uint64_t virtio_base; /* device n: + n * virtio_size, virtio_gsi + n */
 	uint64_t virtio_size;
 	unsigned virtio_gsi;
 	const char *console;         /* "ttyS0" */
@@ -29,7 +30,7 @@ struct arch_layout {
 
 extern const struct arch_layout arch_layout;
 
-/* Fills plan->regions: the map that the guest will see. */
+/* Fills plan->regions, the map that the guest will see, and plan->hole. */
 void arch_regions(struct plan *plan);
 
 /* Whether this host's KVM can run what is planned; -ENOTSUP (logged), overridden by --force. */
@@ -42,8 +43,8 @@ void arch_vm_destroy(struct vm *vm);
 int arch_add_platform(struct vm *vm);
 /* Registers, features and everything else of a new vCPU that does not depend on the image. */
 int arch_vcpu_init(struct vcpu *vcpu);
-/* Tables for the guest: `*rsdp` or the device tree's address; 0 without any. */
-int arch_tables(struct vm *vm, uint64_t *tables);
+/* Tables for the guest, and what else `machine` is to say of this one. */
+int arch_tables(struct vm *vm, struct boot_machine_info *machine);
 /* Puts vCPU 0 at the image's entry. */
 int arch_boot(struct vm *vm);
 
@@ -54,6 +55,8 @@ bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run);
 
 /* Presses the power button; false if the guest does not listen to it. */
 bool arch_power_button(struct vm *vm);
+/* A vCPU's registers as a core file has them. */
+int arch_core_registers(struct vcpu *vcpu, struct user_regs_struct *registers);
 /* The registers and the code around the instruction, on stderr. */
 void arch_dump(struct vcpu *vcpu);
 /* The MMIO transport's description on a command line, if there is one. */

@@ -40,6 +40,8 @@ static void host_request(
 	        [REQUEST_RESET] = END_RESET,
 	        [REQUEST_PANIC] = END_PANIC,
 	        [REQUEST_EXIT] = END_EXIT,
+	        [REQUEST_HALT] = END_HALT,
+	        [REQUEST_ABORT] = END_ABORT,
 	};
 
 	vm_end(vm_of(host), ends[request], status);
@@ -48,6 +50,17 @@ static void host_request(
 static void host_mark(struct device_host *host, unsigned mark)
 {
 	timeline_guest(vm_of(host)->timeline, mark);
+}
+
+static void host_wait(struct device_host *host, struct pollfd *fds, unsigned count,
+        uint64_t deadline_ns)
+{
+	struct vm *vm = vm_of(host);
+
+	vm->wait.wanted = true;
+	vm->wait.fds = fds;
+	vm->wait.count = count;
+	vm->wait.deadline_ns = deadline_ns;
 }
 
 static void quit(void *context)
@@ -133,7 +146,7 @@ static int add_memory(struct vm *vm)
 
 	if (!error)
 		error = memory_create(&vm->memory, plan->memory, arch_layout.ram_base,
-		        arch_layout.hole, arch_layout.hole_end);
+		        plan->hole, arch_layout.hole_end);
 
 	for (unsigned i = 0; !error && i < vm->memory.count; i++) {
 		const struct memory_range *range = &vm->memory.ranges[i];
@@ -238,7 +251,7 @@ static int load_image(struct vm *vm)
 	        .region_count = vm->plan->region_count,
 	        .cmdline = vm->plan->cmdline,
 	};
-	int error = arch_tables(vm, &machine.acpi_rsdp);
+	int error = arch_tables(vm, &machine);
 
 	if (!error)
 		error = boot_load(&vm->plan->source, &vm->memory, &machine, &vm->image);
@@ -275,7 +288,8 @@ int vm_build(struct vm *vm, const struct plan *plan, struct timeline *timeline)
 	        .host = {.memory = &vm->memory,
 	                .set_irq = host_set_irq,
 	                .request = host_request,
-	                .mark = host_mark},
+	                .mark = host_mark,
+	                .wait = host_wait},
 	        .plan = plan,
 	        .timeline = timeline,
 	        .kvm_fd = -1,

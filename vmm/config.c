@@ -68,6 +68,15 @@ static int mac_set(const struct option *option __attribute__((unused)),
 	return 0;
 }
 
+static int block_size_set(const struct option *option, const char *text, void *target)
+{
+	uint64_t size;
+
+	if (number_parse(text, &size) || size & (size - 1))
+		return -EINVAL;
+	return option_number(option, text, target);
+}
+
 static int publish_set(const struct option *option, const char *text, void *target)
 {
 	return publish_parse(text, (void *)((char *)target + option->offset));
@@ -89,8 +98,15 @@ static const struct option disk_fields[] = {
                 .parse = option_text,
                 .min = 1,
                 .max = CONFIG_ID,
-                .expects = "a name of 1 to 20 bytes",
+                .expects = "a name of 1 to 67 bytes",
                 OPTION_MEMBER(struct disk_config, id)},
+        {.name = "block-size",
+                .value = "BYTES",
+                .parse = block_size_set,
+                .min = 512,
+                .max = 32768,
+                .expects = "a power of two from 512 to 32768",
+                OPTION_MEMBER(struct disk_config, block_size)},
         {0},
 };
 
@@ -121,7 +137,7 @@ static const struct option nic_fields[] = {
                 .parse = option_text,
                 .min = 1,
                 .max = CONFIG_ID,
-                .expects = "a name of 1 to 20 bytes",
+                .expects = "a name of 1 to 67 bytes",
                 OPTION_MEMBER(struct nic_config, id)},
         {0},
 };
@@ -190,12 +206,12 @@ const struct option config_options[] = {
                 .expects = "a size from 1M to 64T, such as 512M or 2G",
                 OPTION_MEMBER(struct config, memory)},
         {.name = "disk",
-                .value = "PATH[,ro][,id=NAME]",
+                .value = "PATH[,ro][,id=NAME][,block-size=BYTES]",
                 .help = "a raw disk image or block device as virtio disk; ro: "
                         "read-only; "
                         "may be given several times",
                 .fields = disk_fields,
-                .expects = "PATH[,ro][,id=NAME]",
+                .expects = "PATH[,ro][,id=NAME][,block-size=BYTES]",
                 OPTION_ARRAY(struct config, disks, disk_count, CONFIG_DISKS)},
         {.name = "net",
                 .value = "user[,publish=[ADDR:]HOST:GUEST[/udp]][,mac=][,id=]",
@@ -244,6 +260,14 @@ const struct option config_options[] = {
                 .help = "print the resolved configuration and the memory map, and end",
                 .parse = option_switch,
                 OPTION_MEMBER(struct config, dry_run)},
+        {.name = "core",
+                .value = "FILE",
+                .help = "write memory and registers of a guest that crashes or aborts "
+                        "there, for gdb",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct config, core)},
         {.name = "timeline",
                 .value = "[=FILE.svg]",
                 .help = "show what took how long; with a name, as a picture too",

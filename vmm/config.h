@@ -12,11 +12,11 @@
 
 enum {
 	CONFIG_INITRDS = 8,
-	CONFIG_DISKS = 16,
+	CONFIG_DISKS = 63, /* as many as a Solo5 manifest can have */
 	CONFIG_NICS = 8,
 	CONFIG_PUBLISH = 16,
 	CONFIG_CPUS = 4096,
-	CONFIG_ID = 20, /* VIRTIO_BLK_ID_BYTES (VIRTIO 1.2, 5.2.6) */
+	CONFIG_ID = 67, /* of a Solo5 manifest */
 	CONFIG_CMDLINE = 65535,
 };
 
@@ -27,6 +27,7 @@ struct disk_config {
 	const char *path;
 	const char *id; /* NULL: none was given */
 	bool readonly;
+	uint64_t block_size; /* hvt: a power of two; 0: 512 */
 };
 
 /* A port of the host that leads to a port of the guest; addresses in host byte order. */
@@ -69,6 +70,7 @@ struct config {
 	uint64_t grace_ns; /* --grace */
 	bool dry_run;
 	bool timeline;
+	const char *core; /* --core: where a guest that crashed is written, or NULL */
 	const char *timeline_svg; /* --timeline=FILE.svg; NULL: the terminal only */
 	bool json;
 	int log_level;

@@ -14,6 +14,7 @@
 
 struct loop;
 struct memory;
+struct pollfd;
 struct device;
 struct device_host;
 
@@ -23,6 +24,8 @@ enum device_request {
 	REQUEST_RESET,    /* i8042, ACPI reset register */
 	REQUEST_PANIC,    /* pvpanic: the guest's kernel has given up */
 	REQUEST_EXIT,     /* exit port; with a status */
+	REQUEST_HALT,     /* hvt: the guest is done; with a status */
+	REQUEST_ABORT,    /* hvt: the guest has given up; with a status */
 };
 
 struct device_host {
@@ -35,6 +38,14 @@ struct device_host {
 	        struct device_host *host, enum device_request request, unsigned status);
 	/* Records mark `mark` (0..255) of the guest in the timeline, now. */
 	void (*mark)(struct device_host *host, unsigned mark);
+	/*
+	 * From write(), of a machine with one CPU: the access cannot be completed yet. The
+	 * same one comes again, unless the VM ends meanwhile, when one of `fds` has an event
+	 * (revents are then set), at `deadline_ns` of CLOCK_MONOTONIC (UINT64_MAX: never),
+	 * or earlier. `fds` stay the device's. No lock is held until then.
+	 */
+	void (*wait)(struct device_host *host, struct pollfd *fds, unsigned count,
+	        uint64_t deadline_ns);
 };
 
 /* A kind of device: const, one per file. Members that a device lacks are NULL. */

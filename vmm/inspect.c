@@ -78,6 +78,10 @@ static void print_text(const struct boot_source *source)
 			wanted++;
 		}
 	printf("%s\n", wanted ? "" : " nothing but memory and a vCPU");
+	for (unsigned i = 0; i < source->device_count; i++)
+		printf("%-9s %s, to be attached by name\n",
+		        source->devices[i].kind == DEVICE_DISK ? "disk" : "net",
+		        source->devices[i].name);
 	printf("memory    %" PRIu64 "M by default\n", source->needs.memory >> 20);
 }
 
@@ -128,7 +132,12 @@ static void print_json(const struct boot_source *source)
 	for (unsigned i = 0; i < NEEDS; i++)
 		printf("%s\"%s\":%s", i ? "," : "", needs[i].name,
 		        needs[i].wanted ? "true" : "false");
-	printf("},\"default_memory\":%" PRIu64 "}\n", source->needs.memory);
+	printf("},\"devices\":[");
+	for (unsigned i = 0; i < source->device_count; i++)
+		printf("%s{\"kind\":\"%s\",\"name\":\"%s\"}", i ? "," : "",
+		        source->devices[i].kind == DEVICE_DISK ? "disk" : "net",
+		        source->devices[i].name);
+	printf("],\"default_memory\":%" PRIu64 "}\n", source->needs.memory);
 }
 
 int inspect_image(const char *image, bool json)

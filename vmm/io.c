@@ -292,7 +292,7 @@ struct io *io_create(struct loop *loop, pthread_mutex_t *lock, unsigned depth,
 	io->lock = lock;
 	io->settled = settled;
 	io->context = context;
-	io->async = ring_create(io, loop);
+	io->async = depth && ring_create(io, loop);
 	return io;
 }
 

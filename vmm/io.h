@@ -46,7 +46,8 @@ struct io_request {
 /*
  * `settled` is called on the loop's thread, lock held, after one or more `done` there: the
  * place to notify a guest once and to submit more. `depth` requests are under way
- * at once, further ones are done at once and inline. NULL (logged) when out of memory.
+ * at once, further ones are done at once and inline: with 0 all of them. NULL (logged)
+ * when out of memory.
  */
 struct io *io_create(struct loop *loop, pthread_mutex_t *lock, unsigned depth,
         void (*settled)(void *context), void *context);

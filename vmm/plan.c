@@ -9,7 +9,12 @@
 #include "vmm/json.h"
 #include "vmm/log.h"
 
-enum { PAGE_SIZE = 4096, ARGUMENT_MAX = 64 };
+enum {
+	PAGE_SIZE = 4096,
+	ARGUMENT_MAX = 64,
+	VIRTIO_ID = 20, /* VIRTIO_BLK_ID_BYTES (VIRTIO 1.2, 5.2.6) */
+	NAMES_SIZE = BOOT_DEVICE_NAME * 4,
+};
 
 static void place(struct plan *plan, enum plan_kind kind, unsigned index)
 {
@@ -25,10 +30,26 @@ static void place(struct plan *plan, enum plan_kind kind, unsigned index)
 }
 
 /* Disks come first: a guest takes the first disk for its root. */
-static void place_devices(struct plan *plan)
+static int place_devices(struct plan *plan)
 {
 	const struct config *config = plan->config;
 
+	if (config->disk_count > PLAN_DISKS)
+		return log_error(
+		        -EINVAL, "--disk: at most %d as virtio disks", PLAN_DISKS);
+	for (unsigned i = 0; i < config->disk_count; i++) {
+		const struct disk_config *disk = &config->disks[i];
+
+		if (disk->id && strlen(disk->id) > VIRTIO_ID)
+			return log_error(-EINVAL,
+			        "--disk '%s': the id of a virtio disk has at most %d "
+			        "bytes",
+			        disk->path, VIRTIO_ID);
+		if (disk->block_size)
+			return log_error(-EINVAL,
+			        "--disk '%s': block-size= is for Solo5 unikernels only",
+			        disk->path);
+	}
 	for (unsigned i = 0; i < config->disk_count; i++)
 		place(plan, PLAN_DISK, i);
 	for (unsigned i = 0; i < config->nic_count; i++)
@@ -37,6 +58,115 @@ static void place_devices(struct plan *plan)
 		place(plan, PLAN_RNG, 0);
 	if (config->console == CONSOLE_VIRTIO)
 		place(plan, PLAN_CONSOLE, 0);
+	return 0;
+}
+
+/* The index of what the user named `name`, or -1. */
+static int find_named(const struct config *config, const struct boot_device *device)
+{
+	bool disk = device->kind == DEVICE_DISK;
+	unsigned count = disk ? config->disk_count : config->nic_count;
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *id = disk ? config->disks[i].id : config->nics[i].id;
+
+		if (id && !strcmp(id, device->name))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* "'a', 'b'": what the image declares, for messages. */
+static const char *declared(const struct boot_source *source,
+        enum boot_device_kind kind, char *text, size_t size)
+{
+	size_t used = 0;
+
+	snprintf(text, size, "none");
+	for (unsigned i = 0; i < source->device_count && used < size; i++)
+		if (source->devices[i].kind == kind)
+			used += (size_t)snprintf(text + used, size - used, "%s'%s'",
+			        used ? ", " : "", source->devices[i].name);
+	return text;
+}
+
+/* One that is not asked for; `id` is NULL where there is none. */
+static int refuse_extra(
+        const struct plan *plan, enum boot_device_kind kind, const char *id)
+{
+	const char *option = kind == DEVICE_DISK ? "--disk" : "--net";
+	char names[NAMES_SIZE];
+
+	declared(&plan->source, kind, names, sizeof(names));
+	if (!id)
+		return log_error(-EINVAL,
+		        "%s: '%s' attaches by name: give ,id=NAME; it declares %s",
+		        option, plan->source.kernel_path, names);
+	return log_error(-EINVAL, "%s: '%s' declares no '%s', but %s", option,
+	        plan->source.kernel_path, id, names);
+}
+
+static bool is_declared(
+        const struct boot_source *source, enum boot_device_kind kind, const char *id)
+{
+	for (unsigned i = 0; id && i < source->device_count; i++)
+		if (source->devices[i].kind == kind &&
+		        !strcmp(source->devices[i].name, id))
+			return true;
+	return false;
+}
+
+/* All that the image declares, and nothing else; each by its name. */
+static int attach_devices(struct plan *plan)
+{
+	const struct config *config = plan->config;
+	const struct boot_source *source = &plan->source;
+	int missing = 0;
+
+	if (config->rng || config->console == CONSOLE_VIRTIO)
+		return log_error(-EINVAL, "--%s: '%s' has no virtio, leave it out",
+		        config->rng ? "rng" : "console virtio", source->kernel_path);
+	for (unsigned i = 0; i < config->disk_count; i++)
+		if (!is_declared(source, DEVICE_DISK, config->disks[i].id))
+			return refuse_extra(plan, DEVICE_DISK, config->disks[i].id);
+	for (unsigned i = 0; i < config->nic_count; i++)
+		if (!is_declared(source, DEVICE_NIC, config->nics[i].id))
+			return refuse_extra(plan, DEVICE_NIC, config->nics[i].id);
+	for (unsigned i = 0; i < source->device_count; i++) {
+		const struct boot_device *device = &source->devices[i];
+		int index = find_named(config, device);
+
+		if (index < 0)
+			missing = log_error(-EINVAL,
+			        "image: '%s' needs its %s '%s': give %s,id=%s",
+			        source->kernel_path,
+			        device->kind == DEVICE_DISK ? "disk" : "network",
+			        device->name,
+			        device->kind == DEVICE_DISK ? "--disk PATH"
+			                                    : "--net user (or tap=TAP)",
+			        device->name);
+		else
+			plan->attachments[plan->attachment_count++] =
+			        (struct plan_attachment){i, (unsigned)index};
+	}
+	return missing;
+}
+
+/* Within what the image's protocol can have. */
+static int limit(struct plan *plan)
+{
+	const struct boot_needs *needs = &plan->needs;
+	uint64_t unit = needs->memory_unit ? needs->memory_unit : PAGE_SIZE;
+
+	if (needs->cpus_max && plan->config->cpus > needs->cpus_max)
+		return log_error(-EINVAL, "--cpus: '%s' runs on at most %u",
+		        plan->source.kernel_path, needs->cpus_max);
+	plan->memory = (plan->memory + unit - 1) / unit * unit;
+	if (needs->memory_max && plan->memory > needs->memory_max)
+		return log_error(-EINVAL, "--mem: '%s' takes at most %lluM",
+		        plan->source.kernel_path,
+		        (unsigned long long)(needs->memory_max >> 20));
+	return 0;
 }
 
 /*
@@ -166,7 +296,10 @@ int plan_create(struct plan *plan, const struct config *config)
 	if (error)
 		return error;
 	plan->needs = plan->source.needs;
-	place_devices(plan);
+	error = plan->source.declares_devices ? attach_devices(plan)
+	                                      : place_devices(plan);
+	if (error)
+		return error;
 	/* A device without interrupts is no device; input is one more. */
 	if (plan->virtio_count)
 		plan->needs.irqchip = true;
@@ -178,7 +311,9 @@ int plan_create(struct plan *plan, const struct config *config)
 		plan->needs.console_input = false;
 	plan->memory_default = !config->memory;
 	plan->memory = config->memory ? config->memory : plan->needs.memory;
-	plan->memory = (plan->memory + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
+	error = limit(plan);
+	if (error)
+		return error;
 	arch_regions(plan);
 	return compose_cmdline(plan);
 }
@@ -188,6 +323,11 @@ void plan_destroy(struct plan *plan)
 	boot_close(&plan->source);
 	free(plan->cmdline);
 	free(plan->additions);
+}
+
+static const char *nic_name(const struct nic_config *nic)
+{
+	return nic->tap ? nic->tap : "user";
 }
 
 static const char *yes(bool value)
@@ -207,10 +347,7 @@ static const char *virtio_name(
 		        config->disks[virtio->index].readonly ? " (read-only)" : "");
 		break;
 	case PLAN_NIC:
-		snprintf(text, size, "net %s",
-		        config->nics[virtio->index].tap
-		                ? config->nics[virtio->index].tap
-		                : "user");
+		snprintf(text, size, "net %s", nic_name(&config->nics[virtio->index]));
 		break;
 	case PLAN_RNG:
 		snprintf(text, size, "rng");
@@ -253,6 +390,15 @@ void plan_print(const struct plan *plan)
 		        (unsigned long long)(plan->virtio[i].base +
 		                             plan->virtio[i].size - 1),
 		        virtio_name(plan, i, text, sizeof(text)), plan->virtio[i].gsi);
+	for (unsigned i = 0; i < plan->attachment_count; i++) {
+		const struct plan_attachment *attachment = &plan->attachments[i];
+		const struct boot_device *device = &source->devices[attachment->device];
+		bool disk = device->kind == DEVICE_DISK;
+
+		printf("%-10s %s = %s\n", disk ? "disk" : "net", device->name,
+		        disk ? plan->config->disks[attachment->index].path
+		             : nic_name(&plan->config->nics[attachment->index]));
+	}
 }
 
 void plan_print_json(const struct plan *plan)
@@ -295,6 +441,19 @@ void plan_print_json(const struct plan *plan)
 		printf(",\"base\":%llu,\"size\":%llu,\"gsi\":%u}",
 		        (unsigned long long)plan->virtio[i].base,
 		        (unsigned long long)plan->virtio[i].size, plan->virtio[i].gsi);
+	}
+	printf("],\"devices\":[");
+	for (unsigned i = 0; i < plan->attachment_count; i++) {
+		const struct plan_attachment *attachment = &plan->attachments[i];
+		const struct boot_device *device = &source->devices[attachment->device];
+		bool disk = device->kind == DEVICE_DISK;
+
+		printf("%s{\"name\":\"%s\",\"kind\":\"%s\",\"from\":", i ? "," : "",
+		        device->name, disk ? "disk" : "net");
+		json_put_string(stdout,
+		        disk ? plan->config->disks[attachment->index].path
+		             : nic_name(&plan->config->nics[attachment->index]));
+		putchar('}');
 	}
 	printf("]}\n");
 }

@@ -8,7 +8,12 @@
 #include "boot/boot.h"
 #include "vmm/config.h"
 
-enum { PLAN_VIRTIO = CONFIG_DISKS + CONFIG_NICS + 2, PLAN_REGIONS = 8 };
+enum {
+	PLAN_DISKS = 16, /* as virtio devices */
+	PLAN_VIRTIO = PLAN_DISKS + CONFIG_NICS + 2,
+	PLAN_ATTACHMENTS = CONFIG_DISKS + CONFIG_NICS,
+	PLAN_REGIONS = 8,
+};
 
 enum plan_kind { PLAN_DISK, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
 
@@ -20,16 +25,25 @@ struct plan_virtio {
 	unsigned gsi;
 };
 
+/* What a device that the image declares gets. */
+struct plan_attachment {
+	unsigned device; /* into source.devices */
+	unsigned index;  /* into config->disks or config->nics */
+};
+
 struct plan {
 	const struct config *config;
 	struct boot_source source;
 	struct boot_needs needs;
 	uint64_t memory;     /* bytes */
+	uint64_t hole;       /* where RAM is interrupted */
 	bool memory_default; /* nobody asked for that size */
 	struct boot_region regions[PLAN_REGIONS];
 	unsigned region_count;
 	struct plan_virtio virtio[PLAN_VIRTIO];
 	unsigned virtio_count;
+	struct plan_attachment attachments[PLAN_ATTACHMENTS];
+	unsigned attachment_count;
 	char *cmdline;            /* final */
 	char *additions;          /* the part of it that the monitor added */
 	bool triple_fault_resets; /* reboot=t */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/arch.h"
+#include "vmm/core.h"
 #include "vmm/log.h"
 #include "vmm/plan.h"
 #include "vmm/vm.h"
@@ -18,6 +19,8 @@ static const char *const end_names[] = {
         [END_POWEROFF] = "poweroff",
         [END_RESET] = "reboot",
         [END_EXIT] = "exit-port",
+        [END_HALT] = "halt",
+        [END_ABORT] = "abort",
         [END_PANIC] = "panic",
         [END_CRASH] = "crash",
         [END_QUIT] = "quit",
@@ -29,6 +32,8 @@ static int exit_status(struct vm_result result)
 {
 	switch (result.end) {
 	case END_EXIT:
+	case END_HALT:
+	case END_ABORT:
 		return result.status & 0xff;
 	case END_PANIC:
 	case END_CRASH:
@@ -53,7 +58,8 @@ static struct vcpu *panicked(struct vm *vm)
 	return &vm->vcpus[i];
 }
 
-static struct vm_result run_once(const struct plan *plan, struct timeline *timeline)
+static struct vm_result run_once(
+        const struct plan *plan, struct timeline *timeline, struct core *core)
 {
 	struct vm_result result = {END_ERROR, 0};
 	struct vm vm;
@@ -65,6 +71,9 @@ static struct vm_result run_once(const struct plan *plan, struct timeline *timel
 		log_error(0, "the guest's kernel panicked (pvpanic)");
 		arch_dump(panicked(&vm));
 	}
+	if (result.end == END_PANIC || result.end == END_CRASH ||
+	        result.end == END_ABORT)
+		core_write(core, &vm);
 	timeline_mark(timeline, "run to the end");
 	vm_destroy(&vm);
 	return result;
@@ -102,9 +111,10 @@ int run_vm(const struct config *config)
 {
 	struct timeline timeline = {0};
 	struct vm_result result = {END_ERROR, 0};
+	struct core core;
 	struct plan plan;
 
-	if (check_svg(config->timeline_svg) < 0)
+	if (check_svg(config->timeline_svg) < 0 || core_open(&core, config->core) < 0)
 		return STATUS_ERROR;
 	if (config->timeline || config->json)
 		timeline_start(&timeline);
@@ -112,10 +122,11 @@ int run_vm(const struct config *config)
 	if (plan_create(&plan, config) == 0 && arch_check_host(&plan) == 0) {
 		timeline_mark(&timeline, "image");
 		do
-			result = run_once(&plan, &timeline);
+			result = run_once(&plan, &timeline, &core);
 		while (result.end == END_RESET && config->restart);
 	}
 	plan_destroy(&plan);
+	core_close(&core);
 	report(config, &timeline, result);
 	return exit_status(result);
 }

@@ -1,15 +1,17 @@
 #include "vmm/signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "devices/console.h"
 #include "vmm/memory.h"
 
-enum { PAGE_SIZE = 4096 };
+enum { PAGE_SIZE = 4096, NS = 1000000000 };
 
 /* Written before the handlers are installed, read by them. */
 static struct {
@@ -128,6 +130,27 @@ void signals_stop(void)
 int signals_take(void)
 {
 	return atomic_exchange(&state.pending, 0);
+}
+
+void signals_poll(struct pollfd *fds, unsigned count, uint64_t deadline_ns,
+        const uint8_t *immediate_exit)
+{
+	struct timespec now, left = {0};
+	sigset_t all, old;
+	uint64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
+	if (now_ns < deadline_ns) {
+		left.tv_sec = (time_t)((deadline_ns - now_ns) / NS);
+		left.tv_nsec = (long)((deadline_ns - now_ns) % NS);
+	}
+	/* Blocked between the look at the flag and the sleep, so that none is lost. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (!*(const volatile uint8_t *)immediate_exit)
+		ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &left, &old);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 void signals_block(sigset_t *old)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct memory;
+struct pollfd;
 
 /*
  * Before anything is opened or the terminal is touched. SIGINT, SIGTERM and SIGHUP are
@@ -27,6 +28,13 @@ void signals_install(void);
  */
 void signals_start(uint8_t *immediate_exit, const struct memory *memory);
 void signals_stop(void);
+
+/*
+ * poll(2) until `deadline_ns` of CLOCK_MONOTONIC (UINT64_MAX: without end), unless a signal
+ * comes. One that came before has set `*immediate_exit`: then there is no waiting at all.
+ */
+void signals_poll(struct pollfd *fds, unsigned count, uint64_t deadline_ns,
+        const uint8_t *immediate_exit);
 
 /* The number of the signal that came since the last call, or 0. */
 int signals_take(void);

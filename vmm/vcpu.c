@@ -56,6 +56,23 @@ static void port_io(struct vcpu *vcpu)
 			bus_read(&vcpu->vm->ports, run->io.port, data, run->io.size);
 }
 
+/* Sleeps if the access just made has to wait; whether it is then to be made again. */
+static bool access_again(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	if (!vm->wait.wanted)
+		return false;
+	vm->wait.wanted = false;
+	signals_poll(vm->wait.fds, vm->wait.count, vm->wait.deadline_ns,
+	        &vcpu->run->immediate_exit);
+	if (vcpu->run->immediate_exit) {
+		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		vm_interrupted(vm);
+	}
+	return !atomic_load(&vm->stopping);
+}
+
 static void memory_io(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -83,7 +100,10 @@ static void handle_exit(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		return port_io(vcpu);
+		do
+			port_io(vcpu);
+		while (access_again(vcpu));
+		return;
 	case KVM_EXIT_MMIO:
 		return memory_io(vcpu);
 	case KVM_EXIT_SHUTDOWN:

@@ -27,6 +27,8 @@ enum vm_end {
 	END_POWEROFF,
 	END_RESET,
 	END_EXIT,   /* the guest's exit port */
+	END_HALT,   /* hvt: the guest is done */
+	END_ABORT,  /* hvt: the guest gave up */
 	END_PANIC,  /* pvpanic */
 	END_CRASH,  /* triple fault, KVM internal error */
 	END_QUIT,   /* Ctrl-A x */
@@ -36,7 +38,7 @@ enum vm_end {
 
 struct vm_result {
 	enum vm_end end;
-	unsigned status; /* END_EXIT: the guest's; END_SIGNAL: the signal's number */
+	unsigned status; /* EXIT, HALT, ABORT: the guest's; SIGNAL: its number */
 };
 
 struct vm {
@@ -57,6 +59,13 @@ struct vm {
 	unsigned vcpu_count;
 	struct boot_image image;
 	struct arch_vm *arch; /* the architecture's own part */
+	/* What vCPU 0's access waits for; its thread only. */
+	struct {
+		bool wanted;
+		struct pollfd *fds;
+		unsigned count;
+		uint64_t deadline_ns;
+	} wait;
 
 	pthread_mutex_t lock; /* of `result` and `ender` */
 	struct vm_result result;

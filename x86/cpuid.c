@@ -355,8 +355,8 @@ static int fill_supported(struct cpuid_table *table, int kvm_fd)
 	return 0;
 }
 
-int cpuid_fetch(
-        struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpus, bool lapic)
+int cpuid_fetch(struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpus,
+        bool lapic, bool full)
 {
 	struct cpuid_machine machine = {.cpus = cpus, .lapic = lapic};
 	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0), error;
@@ -364,7 +364,7 @@ int cpuid_fetch(
 	if (khz > 0)
 		machine.tsc_khz = khz;
 	table->padding = 0;
-	if (lapic) {
+	if (full) {
 		error = fill_supported(table, kvm_fd);
 		if (error)
 			return error;

@@ -26,13 +26,13 @@ struct cpuid_machine {
 };
 
 /*
- * KVM_GET_SUPPORTED_CPUID or, without `lapic`, a baseline that costs less to find out;
+ * KVM_GET_SUPPORTED_CPUID or, unless `full`, a baseline that costs less to find out;
  * and what all vCPUs of the VM have in common. The TSC's frequency is asked from
  * `vcpu_fd`, any vCPU. -Exxx (logged). More than 255 CPUs have
  * KVM_FEATURE_MSI_EXT_DEST_ID: KVM_CAP_X2APIC_API with 32-bit ids is then to be enabled.
  */
-int cpuid_fetch(
-        struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpus, bool lapic);
+int cpuid_fetch(struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpus,
+        bool lapic, bool full);
 
 /* KVM_SET_CPUID2 on vCPU `index`. -Exxx (logged). */
 int cpuid_set(struct cpuid_table *table, int vcpu_fd, unsigned index);

@@ -27,7 +27,6 @@ enum { MSI_LEVEL = 1 << 15 };
 const struct arch_layout arch_layout = {
         .name = "x86-64",
         .machine = MACHINE_X86,
-        .hole = LAYOUT_RAM_HOLE,
         .hole_end = LAYOUT_RAM_HOLE_END,
         .virtio_base = LAYOUT_VIRTIO,
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
@@ -43,6 +42,15 @@ void arch_regions(struct plan *plan)
 	uint64_t low = size < LAYOUT_RAM_HOLE ? size : LAYOUT_RAM_HOLE;
 	struct boot_region *region = plan->regions;
 
+	plan->hole = LAYOUT_RAM_HOLE;
+	if (plan->source.protocol == PROTOCOL_HVT) {
+		plan->hole = LAYOUT_RAM_HOLE_END;
+		*region++ = (struct boot_region){0, LAYOUT_KERNEL_MIN, true};
+		*region++ = (struct boot_region){
+		        LAYOUT_KERNEL_MIN, size - LAYOUT_KERNEL_MIN, false};
+		plan->region_count = 2;
+		return;
+	}
 	*region++ = (struct boot_region){
 	        0, low < LAYOUT_RAM_LOW_END ? low : LAYOUT_RAM_LOW_END, false};
 	*region++ =
@@ -161,7 +169,7 @@ static int add_x2apic(struct vm *vm)
  * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
  * the VM is closed. A guest that needs no interrupts gets the local APIC all the same: a
  * vCPU without one takes 0.2 ms more to create and to destroy, as KVM then patches its
- * own code.
+ * own code. Only RAM where the local APIC would be (hvt) rules it out.
  */
 int arch_vm_create(struct vm *vm)
 {
@@ -172,6 +180,8 @@ int arch_vm_create(struct vm *vm)
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return log_error(-ENOMEM, "out of memory");
+	if (vm->memory.ranges[0].size > LAYOUT_LAPIC)
+		return 0;
 	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
 		return log_error(-errno, "kvm: no split interrupt controller: %s",
 		        strerror(errno));
@@ -181,6 +191,8 @@ int arch_vm_create(struct vm *vm)
 
 void arch_vm_destroy(struct vm *vm)
 {
+	if (vm->arch)
+		free(vm->arch->hvt_devices);
 	free(vm->arch);
 }
 
@@ -204,9 +216,13 @@ static int add_legacy(struct vm *vm)
 int arch_add_platform(struct vm *vm)
 {
 	const struct boot_needs *needs = &vm->plan->needs;
-	struct device *exit_port = exit_create(&vm->host);
-	int error = add_ports(vm, exit_port, PORT_EXIT, 4);
+	struct device *exit_port;
+	int error;
 
+	if (vm->plan->source.protocol == PROTOCOL_HVT)
+		return hvt_add(vm);
+	exit_port = exit_create(&vm->host);
+	error = add_ports(vm, exit_port, PORT_EXIT, 4);
 	if (!error)
 		error = vm_add_ports(vm, exit_port, PORT_MARK, 1, 1);
 	if (!error)
@@ -239,7 +255,7 @@ bool arch_power_button(struct vm *vm)
 	return true;
 }
 
-int arch_tables(struct vm *vm, uint64_t *tables)
+int arch_tables(struct vm *vm, struct boot_machine_info *info)
 {
 	const struct plan *plan = vm->plan;
 	struct acpi_virtio virtio[PLAN_VIRTIO];
@@ -252,39 +268,51 @@ int arch_tables(struct vm *vm, uint64_t *tables)
 	        .pvpanic = true,
 	};
 
-	*tables = 0;
+	if (plan->source.protocol == PROTOCOL_HVT)
+		return hvt_describe(vm, info);
 	if (!plan->needs.acpi)
 		return 0;
 	for (unsigned i = 0; i < plan->virtio_count; i++)
 		virtio[i] = (struct acpi_virtio){plan->virtio[i].base,
 		        plan->virtio[i].size, plan->virtio[i].gsi};
-	return acpi_write(&vm->memory, &machine, tables);
+	return acpi_write(&vm->memory, &machine, &info->acpi_rsdp);
 }
 
 int arch_vcpu_init(struct vcpu *vcpu)
 {
 	const struct vm *vm = vcpu->vm;
 	struct arch_vm *arch = vm->arch;
+	/* Solo5's guests are to have what KVM reports, AVX and RDRAND too. */
+	bool hvt = vm->plan->source.protocol == PROTOCOL_HVT;
 	int error = 0;
 
 	if (!vm->plan->needs.cpuid)
 		return 0;
 	if (!arch->cpuid_fetched)
 		error = cpuid_fetch(&arch->cpuid, vm->kvm_fd, vcpu->fd,
-		        vm->plan->config->cpus, vm->plan->needs.irqchip);
+		        vm->plan->config->cpus, vm->plan->needs.irqchip,
+		        vm->plan->needs.irqchip || hvt);
 	arch->cpuid_fetched = !error;
 	if (!error)
 		error = cpuid_set(&arch->cpuid, vcpu->fd, vcpu->index);
-	return error ? error : msr_set_boot(vcpu->fd);
+	return error || hvt ? error : msr_set_boot(vcpu->fd);
 }
 
 int arch_boot(struct vm *vm)
 {
 	struct vcpu *vcpu = &vm->vcpus[0];
 
-	return vm->image.protocol == PROTOCOL_PVH
-	               ? vcpu_enter_pvh(vcpu, &vm->image)
-	               : vcpu_enter_linux64(vcpu, &vm->image);
+	switch (vm->image.protocol) {
+	case PROTOCOL_PVH:
+		return vcpu_enter_pvh(vcpu, &vm->image);
+	case PROTOCOL_LINUX64:
+		return vcpu_enter_linux64(vcpu, &vm->image);
+	case PROTOCOL_HVT:
+		return vcpu_enter_hvt(vcpu, &vm->image);
+	case PROTOCOL_AUTO:
+		break;
+	}
+	return -EINVAL;
 }
 
 bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run)

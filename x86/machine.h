@@ -7,14 +7,20 @@
 #include "x86/cpuid.h"
 #include "x86/layout.h"
 
+struct boot_device;
 struct boot_image;
+struct boot_machine_info;
 struct device;
+struct user_regs_struct;
 struct vcpu;
+struct vm;
 
 /* vm->arch. Devices belong to vm->devices; NULL where the guest needs none. */
 struct arch_vm {
 	struct device *ioapic;
 	struct device *power;
+	struct device *hvt;
+	struct boot_device *hvt_devices; /* the image's, with what is attached */
 	bool cpuid_fetched;
 	struct cpuid_table cpuid;
 	/* What level-triggered pins send; guarded by the IOAPIC's lock. */
@@ -22,6 +28,38 @@ struct arch_vm {
 	unsigned route_count;
 };
 
-/* vcpu.c: the state in which each protocol enters the guest. */
+/* Intel SDM volume 3, 2.2.1, 2.3, 2.5 and 3.4.5.1. */
+enum {
+	CR0_PE = 1 << 0,
+	CR0_ET = 1 << 4,
+	CR0_NE = 1 << 5,
+	CR0_WP = 1 << 16,
+	CR4_PAE = 1 << 5,
+	CR4_OSFXSR = 1 << 9,
+	CR4_OSXMMEXCPT = 1 << 10,
+	EFER_LME = 1 << 8,
+	EFER_LMA = 1 << 10,
+	EFER_NXE = 1 << 11,
+	RFLAGS_FIXED = 1 << 1,
+	SEGMENT_CODE = 0xb,
+	SEGMENT_DATA = 0x3,
+};
+static const uint64_t CR0_PG = UINT64_C(1) << 31;
+
+/* vcpu.c: a 32-bit segment of all 4 GiB, how a GDT holds one, and all registers at once:
+ * those of `mode`, on top of what they are after reset. -Exxx (logged). */
+struct kvm_segment flat_segment(uint16_t selector, uint8_t type);
+uint64_t segment_descriptor(const struct kvm_segment *segment);
+int vcpu_enter(struct vcpu *vcpu, struct kvm_segment code, struct kvm_segment data,
+        void (*mode)(struct kvm_sregs *), const struct kvm_regs *regs);
+
+/* The state in which each protocol enters the guest. */
 int vcpu_enter_pvh(struct vcpu *vcpu, const struct boot_image *image);
 int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image);
+int vcpu_enter_hvt(struct vcpu *vcpu, const struct boot_image *image); /* hvt.c */
+
+/* hvt.c: the device with what the plan attaches to it; what boot_load() has to know of
+ * that; and what a guest that aborted says of its registers. */
+int hvt_add(struct vm *vm);
+int hvt_describe(struct vm *vm, struct boot_machine_info *machine);
+void hvt_registers(const struct device *hvt, struct user_regs_struct *registers);

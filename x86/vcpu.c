@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/user.h>
 
 #include "boot/layout.h"
 #include "vmm/arch.h"
@@ -12,22 +13,10 @@
 #include "vmm/vm.h"
 #include "x86/machine.h"
 
-/* Intel SDM vol. 3, 2.5 and 4.1. */
-enum {
-	CR0_PE = 1 << 0,
-	CR0_ET = 1 << 4,
-	CR4_PAE = 1 << 5,
-	EFER_LME = 1 << 8,
-	EFER_LMA = 1 << 10,
-	RFLAGS_FIXED = 1 << 1,
-	PAGE_PRESENT_WRITE = 3,
-	PAGE_LARGE = 1 << 7,
-};
-static const uint64_t CR0_PG = 1ULL << 31;
+enum { PAGE_PRESENT_WRITE = 3, PAGE_LARGE = 1 << 7 }; /* Intel SDM vol. 3, 4.5 */
+enum { TYPE_TSS = 0xb };
 
-enum { TYPE_CODE = 0xb, TYPE_DATA = 0x3, TYPE_TSS = 0xb };
-
-static struct kvm_segment flat(uint16_t selector, uint8_t type)
+struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
 {
 	return (struct kvm_segment){
 	        .limit = 0xffffffff,
@@ -41,7 +30,7 @@ static struct kvm_segment flat(uint16_t selector, uint8_t type)
 }
 
 /* The descriptor of a segment as a GDT holds it (Intel SDM vol. 3, 3.4.5). */
-static uint64_t descriptor(const struct kvm_segment *segment)
+uint64_t segment_descriptor(const struct kvm_segment *segment)
 {
 	uint64_t limit = segment->g ? segment->limit >> 12 : segment->limit;
 	uint64_t access = segment->type | segment->s << 4 | segment->dpl << 5 |
@@ -52,10 +41,9 @@ static uint64_t descriptor(const struct kvm_segment *segment)
 	       flags << 52;
 }
 
-static int enter(struct vcpu *vcpu, struct kvm_segment code, uint16_t data_selector,
+int vcpu_enter(struct vcpu *vcpu, struct kvm_segment code, struct kvm_segment data,
         void (*mode)(struct kvm_sregs *), const struct kvm_regs *regs)
 {
-	struct kvm_segment data = flat(data_selector, TYPE_DATA);
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
@@ -80,7 +68,8 @@ static void protected_mode(struct kvm_sregs *sregs)
 /* Xen, "x86/HVM direct boot ABI": 32-bit protected mode without paging, ebx = info. */
 int vcpu_enter_pvh(struct vcpu *vcpu, const struct boot_image *image)
 {
-	return enter(vcpu, flat(0x8, TYPE_CODE), 0x10, protected_mode,
+	return vcpu_enter(vcpu, flat_segment(0x8, SEGMENT_CODE),
+	        flat_segment(0x10, SEGMENT_DATA), protected_mode,
 	        &(struct kvm_regs){.rip = image->entry,
 	                .rbx = image->info,
 	                .rflags = RFLAGS_FIXED});
@@ -122,18 +111,19 @@ static void long_mode(struct kvm_sregs *sregs)
  */
 int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image)
 {
-	struct kvm_segment code = flat(0x10, TYPE_CODE), data = flat(0x18, TYPE_DATA);
+	struct kvm_segment code = flat_segment(0x10, SEGMENT_CODE),
+	                   data = flat_segment(0x18, SEGMENT_DATA);
 	uint64_t gdt[4];
 
 	code.db = 0;
 	code.l = 1;
 	gdt[0] = gdt[1] = 0;
-	gdt[2] = descriptor(&code);
-	gdt[3] = descriptor(&data);
+	gdt[2] = segment_descriptor(&code);
+	gdt[3] = segment_descriptor(&data);
 	if (memory_write(&vcpu->vm->memory, LAYOUT_GDT, gdt, sizeof(gdt)) < 0 ||
 	        write_page_tables(&vcpu->vm->memory) < 0)
 		return log_error(-ENOMEM, "--mem: too little for the boot page tables");
-	return enter(vcpu, code, 0x18, long_mode,
+	return vcpu_enter(vcpu, code, data, long_mode,
 	        &(struct kvm_regs){
 	                .rip = image->entry,
 	                .rsi = image->info,
@@ -158,6 +148,48 @@ static void dump_code(struct vcpu *vcpu, uint64_t rip)
 	for (unsigned i = 0; i < BYTES; i++)
 		fprintf(stderr, i == BEFORE ? " <%02x>" : " %02x", bytes[i]);
 	fputc('\n', stderr);
+}
+
+int arch_core_registers(struct vcpu *vcpu, struct user_regs_struct *registers)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
+	        ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+		return -errno;
+	*registers = (struct user_regs_struct){
+	        .rip = regs.rip,
+	        .eflags = regs.rflags,
+	        .rsp = regs.rsp,
+	        .rax = regs.rax,
+	        .orig_rax = ~0ull, /* in no system call */
+	        .rbx = regs.rbx,
+	        .rcx = regs.rcx,
+	        .rdx = regs.rdx,
+	        .rsi = regs.rsi,
+	        .rdi = regs.rdi,
+	        .rbp = regs.rbp,
+	        .r8 = regs.r8,
+	        .r9 = regs.r9,
+	        .r10 = regs.r10,
+	        .r11 = regs.r11,
+	        .r12 = regs.r12,
+	        .r13 = regs.r13,
+	        .r14 = regs.r14,
+	        .r15 = regs.r15,
+	        .cs = sregs.cs.selector,
+	        .ss = sregs.ss.selector,
+	        .ds = sregs.ds.selector,
+	        .es = sregs.es.selector,
+	        .fs = sregs.fs.selector,
+	        .gs = sregs.gs.selector,
+	        .fs_base = sregs.fs.base,
+	        .gs_base = sregs.gs.base,
+	};
+	if (vcpu->vm->arch->hvt)
+		hvt_registers(vcpu->vm->arch->hvt, registers);
+	return 0;
 }
 
 void arch_dump(struct vcpu *vcpu)

@@ -246,8 +246,8 @@ static void as_many_devices_as_there_may_be(void)
 	struct test test;
 
 	test_begin(&test);
-	test.config.disk_count = CONFIG_DISKS;
-	for (unsigned i = 0; i < CONFIG_DISKS; i++)
+	test.config.disk_count = PLAN_DISKS;
+	for (unsigned i = 0; i < PLAN_DISKS; i++)
 		test.config.disks[i].path = "a";
 	test.config.nic_count = CONFIG_NICS;
 	test.config.rng = true;
