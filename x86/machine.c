@@ -32,7 +32,7 @@ const struct arch_layout arch_layout = {
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
         .virtio_gsi = GSI_VIRTIO,
         .console = "ttyS0",
-        /* There is none, and the kernel complains aloud of what it cannot find. */
+        /* There is none, so nothing is to be probed for. */
         .linux_arguments = "pci=off",
 };
 
