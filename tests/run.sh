@@ -37,11 +37,8 @@ trap 'rm -f "$log"' EXIT
 for group in $groups; do
 	echo "== $group"
 	start=$(date +%s)
-	run_"$group" >"$log" 2>&1 </dev/null &
-	pid=$!
-	tail -f -n +1 --pid=$pid "$log" 2>/dev/null
-	wait $pid
-	status=$?
+	run_"$group" 2>&1 </dev/null | tee "$log"
+	status=${PIPESTATUS[0]}
 	bad=$(count "not ok")
 	[ $status -eq 0 ] || [ "$bad" -gt 0 ] || {
 		echo "not ok $group: its runner ended with status $status"

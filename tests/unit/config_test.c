@@ -137,6 +137,9 @@ static void file_of_wrong_form_is_refused(void)
 		CU_ASSERT_TRUE(refused(bad[i]));
 }
 
+/* One more than the name of a device in a Solo5 manifest can have. */
+#define LONG_ID "12345678901234567890123456789012345678901234567890123456789012345678"
+
 static void conflicts_are_refused(void)
 {
 	static const char *const bad[] = {
@@ -150,7 +153,7 @@ static void conflicts_are_refused(void)
 	        "{\"image\":\"x\",\"mem\":\"16777216T\"}",
 	        "{\"image\":\"x\",\"disk\":[\"a,id=n\",\"b,id=n\"]}",
 	        "{\"image\":\"x\",\"disk\":[\"a\",\"a,ro\"]}",
-	        "{\"image\":\"x\",\"disk\":[\"a,id=123456789012345678901\"]}",
+	        "{\"image\":\"x\",\"disk\":[\"a,id=" LONG_ID "\"]}",
 	        "{\"image\":\"x\",\"net\":[\"user,tap=t\"]}",
 	        "{\"image\":\"x\",\"net\":[\"tap=a/b\"]}",
 	        "{\"image\":\"x\",\"net\":[\"tap=sixteen-letters-\"]}",

@@ -686,6 +686,9 @@ static void play_shell(int master, int slave)
 	/* fg of a running job: no signal tells it. */
 	tcsetpgrp(slave, pid);
 	STEP(ask(&job) == 'r');
+	/* The key that was waiting is read now. */
+	say(job.heard[1], KEY);
+	STEP(hear(job.said[0]) == 'r');
 	/* Ctrl-A z stops it, with the terminal restored. */
 	STEP(write(master, "\1z", 2) == 2);
 	say(job.heard[1], KEY);
