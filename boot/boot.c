@@ -22,6 +22,9 @@ int boot_choose(struct boot_source *source, enum boot_protocol protocol)
 {
 	const char *name = "auto";
 
+	/* It stays what the bzImage is: the header also says how the root is mounted. */
+	if (protocol == PROTOCOL_AUTO && source->unpacked)
+		protocol = PROTOCOL_LINUX64;
 	for (unsigned i = 0; i < PROTOCOLS; i++) {
 		if (protocol != PROTOCOL_AUTO && protocol != protocols[i]->protocol)
 			continue;

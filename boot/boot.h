@@ -95,6 +95,7 @@ struct boot_source {
 	enum boot_format format;
 	enum boot_protocol protocol; /* the one that will be used */
 	bool has_pvh, has_linux64, has_hvt;
+	bool unpacked; /* an ELF that came out of a bzImage: boot_unpack() */
 	uint64_t pvh_entry,
 	        elf_entry; /* elf_entry: Linux's 64-bit entry, a bzImage's too; hvt's */
 	struct boot_segment segments[BOOT_SEGMENTS]; /* ascending, never overlapping */
@@ -120,6 +121,16 @@ struct boot_source {
 int boot_open(struct boot_source *source, const char *name, const char *kernel,
         const char *const *initrds, unsigned initrd_count, enum boot_protocol protocol,
         enum boot_machine machine);
+
+/*
+ * Makes of a bzImage the vmlinux in it, out of a cache or newly unpacked, so that no guest
+ * need do that: `kernel_fd` is then that ELF's. The bzImage's limits and setup header stay.
+ * Where that cannot be done the bzImage stays as it is; a warning says why. Any other
+ * image is left alone. Forks: no other thread may exist.
+ */
+void boot_unpack(struct boot_source *source);
+/* Chooses anew among the protocols that the image offers now; logs -EINVAL if none fits. */
+int boot_choose(struct boot_source *source, enum boot_protocol protocol);
 void boot_close(struct boot_source *source); /* takes a half-opened or zeroed one */
 
 /* One region of the map that the guest is told. */

@@ -21,7 +21,7 @@ static bool linux_offered(const struct boot_source *source)
 /* A bzImage brings its header; a vmlinux gets the one that it was linked without. */
 static void header_fill(struct linux_params *params, const struct boot_source *source)
 {
-	if (source->format == FORMAT_BZIMAGE) {
+	if (source->format == FORMAT_BZIMAGE || source->unpacked) {
 		/* boot.rst, 64-bit Boot Protocol: it ends at 0x202 + the byte at 0x201. */
 		size_t end = offsetof(struct linux_params, header) +
 		             source->setup_header[0x201 - LINUX_HEADER];

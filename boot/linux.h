@@ -68,7 +68,10 @@ struct linux_params {
 	uint8_t min_alignment;
 	uint16_t xloadflags;
 	uint32_t cmdline_size; /* without the NUL */
-	uint8_t pad_23c[0x258 - 0x23c];
+	uint8_t pad_23c[0x248 - 0x23c];
+	uint32_t payload_offset; /* from the protected-mode kernel on */
+	uint32_t payload_length;
+	uint8_t pad_250[0x258 - 0x250];
 	uint64_t pref_address;
 	uint32_t init_size;
 	uint8_t pad_264[0x2d0 - 0x264];

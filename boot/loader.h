@@ -66,9 +66,6 @@ void boot_describe(
 /* Anything a guest may want: for what does not say. */
 struct boot_needs boot_needs_all(bool linux_kernel);
 
-/* boot.c: chooses source->protocol among those that the image offers. */
-int boot_choose(struct boot_source *source, enum boot_protocol protocol);
-
 /* initrd.c: places and loads the initrds, clear of the kernel in `image`. */
 int initrd_load(const struct boot_source *source, struct memory *memory,
         const struct boot_machine_info *machine, struct boot_image *image);

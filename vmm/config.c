@@ -143,6 +143,7 @@ static const struct option nic_fields[] = {
 };
 
 static const char *const boots[] = {"auto", "pvh", "linux", NULL};
+static const char *const unpacks[] = {"auto", "off", NULL};
 static const char *const consoles[] = {"serial", "virtio", "none", NULL};
 static const char *const reboots[] = {"exit", "restart", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
@@ -182,6 +183,14 @@ const struct option config_options[] = {
                 .choices = boots,
                 .expects = "auto, pvh or linux",
                 OPTION_MEMBER(struct config, boot)},
+        {.name = "unpack",
+                .value = "auto|off",
+                .help = "unpack a bzImage here, once, and not in each guest (default: "
+                        "auto); off: the guest does, and randomizes its addresses",
+                .parse = option_choice,
+                .choices = unpacks,
+                .expects = "auto or off",
+                OPTION_MEMBER(struct config, unpack)},
         {.name = "force",
                 .help = "try what this host's KVM is known not to run",
                 .parse = option_switch,

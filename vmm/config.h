@@ -22,6 +22,7 @@ enum {
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX };
+enum config_unpack { UNPACK_AUTO, UNPACK_OFF };
 
 struct disk_config {
 	const char *path;
@@ -53,9 +54,10 @@ struct config {
 	const char *kernel; /* --kernel */
 	const char *initrds[CONFIG_INITRDS];
 	unsigned initrd_count;
-	const char *cmdline;   /* --cmdline: in place of the image's own */
-	const char *arguments; /* after --, joined by spaces; added to it */
-	enum config_boot boot; /* --boot */
+	const char *cmdline;       /* --cmdline: in place of the image's own */
+	const char *arguments;     /* after --, joined by spaces; added to it */
+	enum config_boot boot;     /* --boot */
+	enum config_unpack unpack; /* --unpack */
 	unsigned cpus;
 	uint64_t memory; /* bytes; 0: what the image's kind gets by default */
 	struct disk_config disks[CONFIG_DISKS];

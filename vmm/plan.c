@@ -281,7 +281,8 @@ static int compose_cmdline(struct plan *plan)
 	return 0;
 }
 
-int plan_create(struct plan *plan, const struct config *config)
+static int open_image(struct boot_source *source, const struct config *config,
+        struct timeline *timeline)
 {
 	static const enum boot_protocol protocols[] = {
 	        [BOOT_AUTO] = PROTOCOL_AUTO,
@@ -290,9 +291,25 @@ int plan_create(struct plan *plan, const struct config *config)
 	};
 	int error;
 
+	error = boot_open(source, config->image, config->kernel, config->initrds,
+	        config->initrd_count, PROTOCOL_AUTO, arch_layout.machine);
+	if (error)
+		return error;
+	timeline_mark(timeline, "image");
+	if (source->format == FORMAT_BZIMAGE && config->unpack == UNPACK_AUTO) {
+		boot_unpack(source);
+		timeline_mark(timeline, "unpack");
+	}
+	return boot_choose(source, protocols[config->boot]);
+}
+
+int plan_create(
+        struct plan *plan, const struct config *config, struct timeline *timeline)
+{
+	int error;
+
 	*plan = (struct plan){.config = config};
-	error = boot_open(&plan->source, config->image, config->kernel, config->initrds,
-	        config->initrd_count, protocols[config->boot], arch_layout.machine);
+	error = open_image(&plan->source, config, timeline);
 	if (error)
 		return error;
 	plan->needs = plan->source.needs;

@@ -7,6 +7,7 @@
 
 #include "boot/boot.h"
 #include "vmm/config.h"
+#include "vmm/timeline.h"
 
 enum {
 	PLAN_DISKS = 16, /* as virtio devices */
@@ -49,8 +50,11 @@ struct plan {
 	bool triple_fault_resets; /* reboot=t */
 };
 
-/* Opens and probes the image. Logs what is wrong; destroy afterwards in any case. */
-int plan_create(struct plan *plan, const struct config *config);
+/*
+ * Opens, probes and unpacks the image. Logs what is wrong; destroy afterwards in any case.
+ */
+int plan_create(
+        struct plan *plan, const struct config *config, struct timeline *timeline);
 void plan_destroy(struct plan *plan);
 
 /* For --dry-run: the configuration and the memory map, as text or as JSON. */

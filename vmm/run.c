@@ -119,8 +119,8 @@ int run_vm(const struct config *config)
 	if (config->timeline || config->json)
 		timeline_start(&timeline);
 	timeline_mark(&timeline, "start, options");
-	if (plan_create(&plan, config) == 0 && arch_check_host(&plan) == 0) {
-		timeline_mark(&timeline, "image");
+	if (plan_create(&plan, config, &timeline) == 0 && arch_check_host(&plan) == 0) {
+		timeline_mark(&timeline, "plan");
 		do
 			result = run_once(&plan, &timeline, &core);
 		while (result.end == END_RESET && config->restart);
@@ -134,7 +134,8 @@ int run_vm(const struct config *config)
 int run_dry(const struct config *config)
 {
 	struct plan plan;
-	int error = plan_create(&plan, config);
+	struct timeline off = {0};
+	int error = plan_create(&plan, config, &off);
 
 	if (!error && config->json)
 		plan_print_json(&plan);

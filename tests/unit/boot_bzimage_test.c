@@ -33,6 +33,8 @@ SAME(kernel_alignment, hdr.kernel_alignment);
 SAME(relocatable_kernel, hdr.relocatable_kernel);
 SAME(xloadflags, hdr.xloadflags);
 SAME(cmdline_size, hdr.cmdline_size);
+SAME(payload_offset, hdr.payload_offset);
+SAME(payload_length, hdr.payload_length);
 SAME(pref_address, hdr.pref_address);
 SAME(init_size, hdr.init_size);
 SAME(e820_table, e820_table);

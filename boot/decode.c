@@ -1,0 +1,297 @@
+#include "boot/decode.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lz4.h>
+#include <lzma.h>
+#include <zlib.h>
+
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
+#include <zstd_errors.h>
+
+enum {
+	PAGE_SIZE = 4096,
+	/* Small enough to be in the cache still when it is written. */
+	CHUNK = 256 << 10,
+	LZ4_BLOCK = 8 << 20, /* of the legacy frame; the last one may be less */
+	LZ4_MAGIC = 4,
+};
+
+struct output {
+	int fd;
+	uint64_t at, size;
+};
+
+/* A stack of memory: nothing is given back. */
+struct arena {
+	char *next;
+	size_t left;
+};
+
+struct job {
+	const unsigned char *payload;
+	size_t size;
+	struct output output;
+	struct arena arena;
+	unsigned char *chunk; /* CHUNK bytes */
+};
+
+static void *arena_take(struct arena *arena, size_t size)
+{
+	void *memory = arena->next;
+
+	if (size > arena->left)
+		return NULL;
+	size = (size + 63) & ~(size_t)63;
+	if (size > arena->left)
+		return NULL;
+	arena->next += size;
+	arena->left -= size;
+	return memory;
+}
+
+static bool is_zero(const char *data, size_t size)
+{
+	return !data[0] && !memcmp(data, data + 1, size - 1);
+}
+
+static int write_all(
+        const struct output *output, const char *data, size_t size, uint64_t offset)
+{
+	while (size) {
+		ssize_t done = pwrite(output->fd, data, size, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done ? -errno : -EIO;
+		data += done;
+		size -= (size_t)done;
+		offset += (uint64_t)done;
+	}
+	return 0;
+}
+
+/* A vmlinux holds its .bss and .brk as zeros: a quarter of it. */
+static int output_add(struct output *output, const void *data, size_t size)
+{
+	const char *from = data;
+	size_t start = 0, at = 0;
+	int error = 0;
+
+	if (size > output->size - output->at)
+		return -EFBIG;
+	while (at < size && !error) {
+		size_t page = size - at < PAGE_SIZE ? size - at : PAGE_SIZE;
+
+		if (is_zero(from + at, page)) {
+			error = write_all(
+			        output, from + start, at - start, output->at + start);
+			start = at + page;
+		}
+		at += page;
+	}
+	if (!error)
+		error = write_all(
+		        output, from + start, size - start, output->at + start);
+	output->at += size;
+	return error;
+}
+
+static void *zlib_take(void *arena, unsigned count, unsigned size)
+{
+	return arena_take(arena, (size_t)count * size);
+}
+
+static void zlib_give(
+        void *arena __attribute__((unused)), void *memory __attribute__((unused)))
+{
+}
+
+static int gzip_decode(struct job *job)
+{
+	z_stream stream = {
+	        .next_in = (unsigned char *)job->payload,
+	        .avail_in = (unsigned)job->size,
+	        .zalloc = zlib_take,
+	        .zfree = zlib_give,
+	        .opaque = &job->arena,
+	};
+	int error = 0, status;
+
+	if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK)
+		return -ENOMEM;
+	do {
+		stream.next_out = job->chunk;
+		stream.avail_out = CHUNK;
+		status = inflate(&stream, Z_NO_FLUSH);
+		if (status != Z_OK && status != Z_STREAM_END)
+			return -EBADMSG;
+		error = output_add(&job->output, job->chunk, CHUNK - stream.avail_out);
+	} while (!error && status == Z_OK);
+	return error;
+}
+
+static int zstd_decode(struct job *job)
+{
+	ZSTD_DStream *stream = ZSTD_initStaticDStream(job->arena.next, job->arena.left);
+	ZSTD_inBuffer in = {job->payload, job->size, 0};
+	size_t status;
+	int error;
+
+	if (!stream)
+		return -ENOMEM;
+	do {
+		ZSTD_outBuffer out = {job->chunk, CHUNK, 0};
+		size_t before = in.pos;
+
+		status = ZSTD_decompressStream(stream, &out, &in);
+		if (ZSTD_isError(status))
+			return ZSTD_getErrorCode(status) == ZSTD_error_memory_allocation
+			               ? -ENOMEM
+			               : -EBADMSG;
+		if (status && in.pos == before && !out.pos)
+			return -EBADMSG;
+		error = output_add(&job->output, job->chunk, out.pos);
+	} while (!error && status);
+	return error;
+}
+
+static void *lzma_take(void *arena, size_t count, size_t size)
+{
+	size_t total;
+
+	return __builtin_mul_overflow(count, size, &total) ? NULL
+	                                                   : arena_take(arena, total);
+}
+
+static void lzma_give(
+        void *arena __attribute__((unused)), void *memory __attribute__((unused)))
+{
+}
+
+static int lzma_decode(struct job *job, bool xz)
+{
+	lzma_allocator allocator = {lzma_take, lzma_give, &job->arena};
+	lzma_stream stream = LZMA_STREAM_INIT;
+	lzma_ret status;
+	int error = 0;
+
+	stream.allocator = &allocator;
+	stream.next_in = job->payload;
+	stream.avail_in = job->size;
+	status = xz ? lzma_stream_decoder(&stream, DECODE_MEMORY, 0)
+	            : lzma_alone_decoder(&stream, DECODE_MEMORY);
+	while (!error && status == LZMA_OK) {
+		stream.next_out = job->chunk;
+		stream.avail_out = CHUNK;
+		status = lzma_code(&stream, LZMA_RUN);
+		error = output_add(&job->output, job->chunk, CHUNK - stream.avail_out);
+	}
+	if (error || status == LZMA_STREAM_END)
+		return error;
+	return status == LZMA_MEM_ERROR || status == LZMA_MEMLIMIT_ERROR ? -ENOMEM
+	                                                                 : -EBADMSG;
+}
+
+static int xz_decode(struct job *job)
+{
+	return lzma_decode(job, true);
+}
+
+static int lzma_alone_decode(struct job *job)
+{
+	return lzma_decode(job, false);
+}
+
+static uint32_t read_le32(const unsigned char *from)
+{
+	return from[0] | from[1] << 8 | from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
+/*
+ * LZ4's doc/lz4_Frame_format.md, "Legacy frame": blocks behind their sizes, up to the end
+ * of the input, which is not part of the frame: there stands the unpacked size.
+ */
+static int lz4_decode(struct job *job)
+{
+	const unsigned char *at = job->payload + LZ4_MAGIC;
+	size_t left = job->size - LZ4_MAGIC;
+	char *block = arena_take(&job->arena, LZ4_BLOCK);
+	int error = 0;
+
+	while (!error && job->output.at < job->output.size) {
+		uint32_t size;
+		int done;
+
+		if (left < sizeof(size))
+			return -ENODATA;
+		size = read_le32(at);
+		at += sizeof(size);
+		left -= sizeof(size);
+		if (size > left || size > LZ4_COMPRESSBOUND(LZ4_BLOCK))
+			return -EBADMSG;
+		done = LZ4_decompress_safe(
+		        (const char *)at, block, (int)size, LZ4_BLOCK);
+		if (done <= 0)
+			return -EBADMSG;
+		error = output_add(&job->output, block, (size_t)done);
+		at += size;
+		left -= size;
+	}
+	return error;
+}
+
+/* As Linux's lib/decompress.c knows them, but for bzip2 and LZO, which nobody takes. */
+static const struct format {
+	const char *name, *magic;
+	size_t magic_size;
+	int (*decode)(struct job *job);
+} formats[] = {
+        {"gzip", "\x1f\x8b", 2, gzip_decode},
+        {"zstd", "\x28\xb5\x2f\xfd", 4, zstd_decode},
+        {"xz", "\xfd\x37zXZ", 6, xz_decode},
+        {"LZ4", "\x02\x21\x4c\x18", LZ4_MAGIC, lz4_decode},
+        {"LZMA", "\x5d\0\0", 3, lzma_alone_decode},
+};
+
+static const struct format *format_find(const void *payload, size_t size)
+{
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (size >= formats[i].magic_size &&
+		        !memcmp(payload, formats[i].magic, formats[i].magic_size))
+			return formats + i;
+	return NULL;
+}
+
+const char *decode_name(const void *payload, size_t payload_size)
+{
+	const struct format *format = format_find(payload, payload_size);
+
+	return format ? format->name : NULL;
+}
+
+int decode(
+        const void *payload, size_t payload_size, int fd, uint64_t size, void *memory)
+{
+	const struct format *format = format_find(payload, payload_size);
+	struct job job = {
+	        .payload = payload,
+	        .size = payload_size,
+	        .output = {fd, 0, size},
+	        .arena = {memory, DECODE_MEMORY},
+	};
+	int error;
+
+	if (!format)
+		return -ENOTSUP;
+	job.chunk = arena_take(&job.arena, CHUNK);
+	error = format->decode(&job);
+	if (!error && job.output.at != size)
+		error = -ENODATA;
+	return error;
+}

@@ -1,0 +1,365 @@
+/*
+ * Linux's boot.rst: payload_offset and payload_length say where in a bzImage the compressed
+ * vmlinux lies; its last 4 bytes are the size it unpacks to (gzip's own trailer, and what
+ * scripts/Makefile.lib, size_append, puts behind the others). Behind the ELF file come the
+ * relocations that KASLR would need, which no segment covers.
+ *
+ * What was unpacked once is found in the cache (cache.c): a warm start opens one file. Else
+ * the payload is copied once, and named by content and unpacked in that copy, so that
+ * nobody who changes the file meanwhile can have one payload named and another unpacked.
+ *
+ * Decompressors have had their bugs, so a child does it that can only write to the new
+ * file, up to its size (RLIMIT_FSIZE), for a bounded time, and exit: a seccomp filter ends it
+ * at any other system call. Its memory is one mapping made before. If it was taken over, it
+ * can do no more than its payload could: choose what kernel stands under that payload's
+ * name. What it wrote is checked as any ELF file is.
+ *
+ * Whatever goes wrong, the bzImage is booted as it is.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "boot/boot.h"
+#include "boot/cache.h"
+#include "boot/decode.h"
+#include "boot/linux.h"
+#include "boot/loader.h"
+#include "vmm/log.h"
+
+#if defined(__x86_64__)
+#define HOST_ARCH AUDIT_ARCH_X86_64
+#elif defined(__riscv)
+#define HOST_ARCH AUDIT_ARCH_RISCV64
+#endif
+
+enum {
+	UNPACK_MAX = 512 << 20,
+	PAYLOAD_MAX = 256 << 20,
+	CHILD_CPU_S = 60,
+	SIZE_FIELD = 4,
+};
+
+struct payload {
+	uint64_t offset;
+	size_t size;
+	uint64_t unpacked_size;
+	uint32_t mark; /* the image's last bytes: a CRC of all, up to Linux 6.16 */
+	void *data;    /* the copy, when there is one */
+};
+
+/* Where a vmlinux is kept, by its names; an empty one is none. */
+struct place {
+	int dir; /* -1: nowhere */
+	char file[CACHE_NAME], content[CACHE_NAME];
+	char temporary[CACHE_NAME]; /* it is new */
+};
+
+static uint32_t header_u32(const struct boot_source *source, size_t offset)
+{
+	uint32_t value;
+
+	memcpy(&value, source->setup_header + offset - LINUX_HEADER, sizeof(value));
+	return value;
+}
+
+/* False: there is nothing to unpack. */
+static bool payload_find(const struct boot_source *source, struct payload *payload)
+{
+	const struct boot_segment *kernel = source->segments;
+	uint32_t offset =
+	        header_u32(source, offsetof(struct linux_params, payload_offset));
+	uint32_t size =
+	        header_u32(source, offsetof(struct linux_params, payload_length));
+	uint32_t unpacked;
+
+	if (size <= SIZE_FIELD || size > PAYLOAD_MAX || offset > kernel->file_size ||
+	        size > kernel->file_size - offset)
+		return false;
+	*payload = (struct payload){.offset = kernel->offset + offset, .size = size};
+	if (boot_read(source, payload->offset + size - SIZE_FIELD, &unpacked,
+	            SIZE_FIELD) ||
+	        boot_read(source, kernel->offset + kernel->file_size - SIZE_FIELD,
+	                &payload->mark, SIZE_FIELD))
+		return false;
+	payload->unpacked_size = unpacked;
+	return unpacked >= sizeof(Elf64_Ehdr) && unpacked <= UNPACK_MAX;
+}
+
+static int payload_copy(const struct boot_source *source, struct payload *payload)
+{
+	payload->data = mmap(NULL, payload->size, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (payload->data == MAP_FAILED) {
+		payload->data = NULL;
+		return -ENOMEM;
+	}
+	madvise(payload->data, payload->size, MADV_HUGEPAGE);
+	return boot_read(source, payload->offset, payload->data, payload->size);
+}
+
+/* Only pwrite(2) on `fd`, and the end. */
+static int confine(int fd)
+{
+	struct sock_filter code[] = {
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, HOST_ARCH, 0, 5),
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 4, 0),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 0, 2),
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+	                offsetof(struct seccomp_data, args[0])),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)fd, 1, 0),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What the child does; the error becomes its exit status. */
+static int work(const struct payload *payload, int fd, pid_t parent)
+{
+	const struct rlimit cpu = {CHILD_CPU_S, CHILD_CPU_S}, core = {0, 0},
+	                    file = {payload->unpacked_size, payload->unpacked_size};
+	void *memory = mmap(NULL, DECODE_MEMORY, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	madvise(memory, DECODE_MEMORY, MADV_HUGEPAGE);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
+	        setrlimit(RLIMIT_CPU, &cpu) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
+	        setrlimit(RLIMIT_FSIZE, &file) < 0 || confine(fd) < 0)
+		return -EPERM;
+	return decode(payload->data, payload->size, fd, payload->unpacked_size, memory);
+}
+
+static int child_error(int status)
+{
+	if (!WIFEXITED(status))
+		return -ECHILD;
+	return -WEXITSTATUS(status);
+}
+
+/* Unpacks into the empty file `fd`. */
+static int unpack(const struct payload *payload, int fd)
+{
+	pid_t parent = getpid(), pid = fork();
+	int status, error;
+
+	if (pid < 0)
+		return -errno;
+	/* Plainly, for a sanitizer does more before _exit(), which the filter forbids. */
+	while (pid == 0)
+		syscall(SYS_exit_group, -work(payload, fd, parent));
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	error = child_error(status);
+	if (!error && ftruncate(fd, (off_t)payload->unpacked_size) < 0)
+		error = -errno;
+	return error;
+}
+
+/* Whether it starts as a vmlinux does; the rest is the ELF loader's to judge. */
+static bool is_vmlinux(int fd)
+{
+	Elf64_Ehdr header;
+
+	return pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
+	       !memcmp(header.e_ident, ELFMAG, SELFMAG) &&
+	       header.e_ident[EI_CLASS] == ELFCLASS64 &&
+	       header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == EM_X86_64;
+}
+
+static int unpack_checked(const struct payload *payload, int fd)
+{
+	int error = unpack(payload, fd);
+
+	return !error && !is_vmlinux(fd) ? -ENOEXEC : error;
+}
+
+/* Into a file that the cache may take, opened again to be read only: an fd, or the error. */
+static int unpack_kept(const struct payload *payload, struct place *place)
+{
+	int fd = cache_create(place->dir, place->temporary), readable = -EIO, error;
+
+	if (fd < 0)
+		return -EIO;
+	error = unpack_checked(payload, fd);
+	if (!error)
+		readable = cache_find(place->dir, place->temporary);
+	close(fd);
+	if (error || readable < 0) {
+		cache_remove(place->dir, place->temporary);
+		place->temporary[0] = '\0';
+		return error ? error : -EIO;
+	}
+	return readable;
+}
+
+/* Into memory, for this run. */
+static int unpack_once(const struct payload *payload)
+{
+	int fd = memfd_create("vmlinux", MFD_CLOEXEC), error;
+
+	if (fd < 0)
+		return -errno;
+	error = unpack_checked(payload, fd);
+	if (error)
+		close(fd);
+	return error ? error : fd;
+}
+
+/*
+ * A vmlinux, or the error. The file's name is taken before and after the copy is made: it
+ * must be of that very content.
+ */
+static int vmlinux_open(
+        const struct boot_source *source, struct payload *payload, struct place *place)
+{
+	char after[CACHE_NAME];
+	int fd = -1, error;
+
+	if (place->dir >= 0 &&
+	        cache_name_file(source->kernel_fd, payload->mark, place->file))
+		fd = cache_find(place->dir, place->file);
+	if (fd >= 0)
+		return fd;
+	error = payload_copy(source, payload);
+	if (error)
+		return error;
+	if (!decode_name(payload->data, payload->size))
+		return -ENOTSUP;
+	if (!cache_name_file(source->kernel_fd, payload->mark, after) ||
+	        strcmp(after, place->file) != 0)
+		place->file[0] = '\0';
+	if (place->dir >= 0 && cache_name_content(place->dir, payload->data,
+	                               payload->size, place->content)) {
+		fd = cache_find(place->dir, place->content);
+		if (fd >= 0 && *place->file)
+			cache_link(place->dir, place->content, place->file);
+		if (fd < 0)
+			fd = unpack_kept(payload, place);
+	} else {
+		fd = -EIO;
+	}
+	/* What ails the disk need not ail the memory. */
+	if (fd == -EIO || fd == -ENOSPC || fd == -EDQUOT)
+		fd = unpack_once(payload);
+	return fd;
+}
+
+/* `source` becomes the vmlinux in `fd`, with what the bzImage's header says of it. */
+static int adopt(struct boot_source *source, int fd, uint64_t size)
+{
+	struct boot_source image = *source;
+	struct stat stat;
+	int error;
+
+	if (fstat(fd, &stat) < 0 || (uint64_t)stat.st_size != size || !is_vmlinux(fd))
+		return -ENOEXEC;
+	source->kernel_fd = fd;
+	source->kernel_size = size;
+	source->segment_count = 0;
+	source->has_linux64 = false;
+	error = format_elf.probe(source, MACHINE_X86);
+	if (!error && !source->has_linux64)
+		error = -ENOEXEC;
+	if (error) {
+		*source = image;
+		return error;
+	}
+	close(image.kernel_fd);
+	source->unpacked = true;
+	source->protocol = PROTOCOL_LINUX64;
+	source->initrd_max = image.initrd_max;
+	source->cmdline_max = image.cmdline_max;
+	snprintf(source->kind_text, sizeof(source->kind_text), "%.80s (unpacked)",
+	        image.kind_text);
+	return 0;
+}
+
+static const char *reason(int error)
+{
+	switch (error) {
+	case -EBADMSG:
+		return "its compressed data is damaged";
+	case -EFBIG:
+	case -ENODATA:
+		return "it does not have the size that it says";
+	case -ENOEXEC:
+		return "there is no vmlinux in it";
+	case -ECHILD:
+		return "the unpacker was killed";
+	case -EPERM:
+		return "this host allows no sandbox for it";
+	default:
+		return strerror(-error);
+	}
+}
+
+/* What was of use is kept, and what was not is not found again. */
+static void place_settle(const struct place *place, int fd, bool useful)
+{
+	if (place->dir < 0)
+		return;
+	if (useful && *place->temporary) {
+		cache_publish(
+		        place->dir, fd, place->temporary, place->content, place->file);
+	} else if (!useful) {
+		const char *const names[] = {
+		        place->file, place->content, place->temporary};
+
+		for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (*names[i])
+				cache_remove(place->dir, names[i]);
+	}
+}
+
+void boot_unpack(struct boot_source *source)
+{
+	struct place place = {0};
+	struct payload payload;
+	int fd, error;
+
+	if (source->format != FORMAT_BZIMAGE || !payload_find(source, &payload))
+		return;
+	place.dir = cache_open();
+	fd = vmlinux_open(source, &payload, &place);
+	error = fd < 0 ? fd : adopt(source, fd, payload.unpacked_size);
+	if (error == -ENOTSUP)
+		log_info("image: '%s' is compressed in a way that is not known here: "
+		         "the guest unpacks it",
+		        source->kernel_path);
+	else if (error)
+		log_warn(
+		        "image: '%s' cannot be unpacked here, %s: the guest unpacks it",
+		        source->kernel_path, reason(error));
+	if (fd >= 0)
+		place_settle(&place, fd, !error);
+	if (fd >= 0 && error)
+		close(fd);
+	if (payload.data)
+		munmap(payload.data, payload.size);
+	if (place.dir >= 0)
+		close(place.dir);
+}
