@@ -27,7 +27,12 @@ run_fuzz() {
 	make -s fuzz-targets && tests/fuzz/run.sh "${FUZZ_SECONDS:-10}" "$build"/tests/fuzz/*_fuzz
 }
 run_input() { tests/guest/input.sh; }
-run_native() { tests/guest/native.sh; }
+run_native() {
+	local status=0
+	tests/guest/native.sh || status=$?
+	tests/guest/hvt.sh || status=$?
+	return $status
+}
 run_nested() { tests/guest/run.sh; }
 
 count() { grep -c "^$1 " "$log"; }

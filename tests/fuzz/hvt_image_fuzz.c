@@ -1,0 +1,143 @@
+/*
+ * A Solo5 image for hvt: its notes, manifest and segments, opened and, where that works,
+ * loaded. The input is a list of changes to a good one, each a place (2 bytes) and what to
+ * write there (8 bytes).
+ */
+#include <elf.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "boot/boot.h"
+#include "boot/layout.h"
+#include "guests/hvt.h"
+#include "vmm/memory.h"
+
+enum { RAM = 4 << 20, SEGMENTS = 5, DEVICES = 4 };
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
+static void load(const struct boot_source *source)
+{
+	static const struct boot_region regions[] = {
+	        {0, LAYOUT_KERNEL_MIN, true},
+	        {LAYOUT_KERNEL_MIN, RAM - LAYOUT_KERNEL_MIN, false},
+	};
+	struct boot_machine_info machine = {.regions = regions,
+	        .region_count = 2,
+	        .cmdline = "a b",
+	        .cycle_hz = 1000000,
+	        .devices = source->devices};
+	struct hvt_boot_info info;
+	struct boot_image image;
+	struct memory memory;
+
+	if (memory_create(&memory, RAM, 0, (uint64_t)1 << 32, 0))
+		return;
+	/* What was promised must hold. */
+	if (!boot_load(source, &memory, &machine, &image) &&
+	        image.protocol == PROTOCOL_HVT &&
+	        (image.kernel_start < LAYOUT_KERNEL_MIN || image.kernel_end > RAM ||
+	                image.entry < image.kernel_start ||
+	                image.entry >= image.kernel_end ||
+	                memory_read(&memory, image.info, &info, sizeof(info)) ||
+	                info.kernel_end > RAM))
+		__builtin_trap();
+	memory_destroy(&memory);
+}
+
+static void check(const struct boot_source *source)
+{
+	if (!source->has_hvt)
+		return;
+	if (source->device_count > 63)
+		__builtin_trap();
+	for (unsigned i = 0; i < source->device_count; i++)
+		if (strnlen(source->devices[i].name, BOOT_DEVICE_NAME) >=
+		        BOOT_DEVICE_NAME)
+			__builtin_trap();
+	for (unsigned i = 0; i < source->segment_count; i++)
+		if (source->segments[i].flags & PF_W &&
+		        source->segments[i].flags & PF_X)
+			__builtin_trap();
+}
+
+static union image {
+	unsigned char bytes[0x500];
+	struct {
+		Elf64_Ehdr header;
+		Elf64_Phdr segments[SEGMENTS];
+		struct {
+			struct hvt_note note;
+			uint32_t target, version, reserved[2];
+		} abi;
+		struct {
+			struct hvt_note note;
+			uint32_t padding, version, count;
+			struct hvt_device devices[DEVICES];
+		} __attribute__((packed)) manifest;
+	};
+} unikernel(void)
+{
+	union image image = {
+	        .header =
+	                {
+	                        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3,
+	                                ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+	                        .e_type = ET_EXEC,
+	                        .e_machine = EM_X86_64,
+	                        .e_entry = 0x100000,
+	                        .e_phoff = sizeof(Elf64_Ehdr),
+	                        .e_phentsize = sizeof(Elf64_Phdr),
+	                        .e_phnum = SEGMENTS,
+	                },
+	        .abi = {{6, 16, 0x31494241, "Solo5"}, 1, 2, {0}},
+	        .manifest = {{6, 12 + DEVICES * sizeof(struct hvt_device), 0x3154464d,
+	                             "Solo5"},
+	                0, 1, DEVICES,
+	                {{.kind = HVT_RESERVED}, {.name = "a", .kind = HVT_BLOCK},
+	                        {.name = "b", .kind = HVT_NET},
+	                        {.name = "c", .kind = HVT_BLOCK}}},
+	};
+
+	image.segments[0] = (Elf64_Phdr){.p_type = PT_NOTE,
+	        .p_offset = offsetof(union image, abi),
+	        .p_filesz = sizeof(image.abi)};
+	image.segments[1] = (Elf64_Phdr){.p_type = PT_NOTE,
+	        .p_offset = offsetof(union image, manifest),
+	        .p_filesz = sizeof(image.manifest)};
+	for (unsigned i = 2; i < SEGMENTS; i++)
+		image.segments[i] = (Elf64_Phdr){.p_type = PT_LOAD,
+		        .p_flags = i == 2   ? PF_X
+		                   : i == 3 ? PF_R
+		                            : PF_W,
+		        .p_vaddr = 0x10000 * (14 + i),
+		        .p_filesz = sizeof(image),
+		        .p_memsz = 0x2000};
+	return image;
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+	union image image = unikernel();
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	struct boot_source source;
+	uint16_t place;
+	char path[64];
+
+	for (; size >= 10; data += 10, size -= 10) {
+		memcpy(&place, data, 2);
+		memcpy(image.bytes + place % (sizeof(image) - 7), data + 2, 8);
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (write(fd, image.bytes, sizeof(image)) == sizeof(image) &&
+	        !boot_open(&source, path, NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86)) {
+		check(&source);
+		load(&source);
+		boot_close(&source);
+	}
+	close(fd);
+	return 0;
+}
