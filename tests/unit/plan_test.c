@@ -1,4 +1,5 @@
 #include "vmm/plan.h"
+#include "vmm/timeline.h"
 
 #include <fcntl.h>
 
@@ -54,7 +55,9 @@ static void test_begin(struct test *test)
 
 static int test_plan(struct test *test)
 {
-	return plan_create(&test->plan, &test->config);
+	struct timeline off = {0};
+
+	return plan_create(&test->plan, &test->config, &off);
 }
 
 static void test_end(struct test *test)
