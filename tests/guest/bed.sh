@@ -181,8 +181,9 @@ bed_build_l1() {
 	cp "$bed"/l2/debian-* "$system/guests/"
 	[ ! -d "$top/build/guests" ] || find "$top/build/guests" -maxdepth 1 -type f -perm -u+x -size -8M \
 		-exec cp -t "$system/guests/" {} +
+	[ ! -d "$top/build/guests/hvt" ] || cp -r "$top/build/guests/hvt" "$system/guests/"
 	bed_cpio "$system" >"$bed/guests.cpio"
-	rm "$system"/guests/*
+	rm -r "$system"/guests/*
 	ln "$bed/l2/vmlinux" "$system/guests/"
 	bed_cpio "$system" >"$bed/vmlinux.cpio"
 }

@@ -63,7 +63,7 @@ run_group() {
 	skipped=$((skipped + $(count '^skip ' "$log")))
 }
 
-[ $# -gt 0 ] || set -- boot exits disk net console
+[ $# -gt 0 ] || set -- boot exits disk net console hvt
 lacks=$(bed_lacks)
 [ -z "$lacks" ] || skip_all "$lacks"
 [ -x "$monitor" ] || { echo "not ok guest: no $monitor: run make first"; failed=1; finish; }

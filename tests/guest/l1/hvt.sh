@@ -1,0 +1,56 @@
+# Solo5's hvt ABI where the CPU runs the guest itself, by SVM: on the machine at hand KVM may emulate it.
+
+hvt=/guests/hvt
+
+# runs NAME STATUS TEXT ARGUMENTS...
+runs() {
+	name=hvt_$1
+	wanted=$2
+	text=$3
+	shift 3
+	run_guest "$@"
+	equal "$name" "$wanted:${text:+said}" "$status:$(grep -q "$text" console && echo "${text:+said}")"
+}
+
+runs hello 0 '^hello: 512 MiB' $hvt/hello
+runs memory_4G 0 '^hello: 4096 MiB' --mem 4G $hvt/hello
+runs status 7 '^halt$' $hvt/halt -- status=7
+runs refuse 0 '^refuse: ok$' $hvt/refuse
+runs clock 0 '^clock: ' $hvt/clock
+for what in 0 1 2 3; do
+	runs allowed_$what 0 '' $hvt/protect -- do=$what
+done
+for what in 4 5 6 7 8 9 10 11 12 13 14 15; do
+	runs faults_$what 3 '' $hvt/protect -- do=$what
+done
+
+truncate -s 1M first
+truncate -s 1M second
+runs blk 0 '^blk: ok$' --disk first,id=storage --disk second,id=second $hvt/blk
+tunctl -t t0 >/dev/null && ip addr add 10.0.9.2/24 dev t0 && ip link set t0 up
+runs net_tap 0 '^net: ok$' --net tap=t0,id=service $hvt/net -- subnet=9
+runs net_user 0 '^net: ok$' --net user,id=service $hvt/net
+
+start_guest $hvt/idle
+wait_for 20 grep -q '^idle$' console
+before=$(ticks)
+sleep 2
+check hvt_idle_uses_no_cpu [ $(($(ticks) - before)) -le 1 ]
+kill -TERM "$pid"
+end_guest
+equal hvt_sigterm_ends_it 143 "$status"
+
+# Solo5's own tests, where BED_OVERLAY brings them.
+for image in /solo5/test_*.hvt; do
+	[ -e "$image" ] || continue
+	name=${image##*/test_}
+	name=${name%.hvt}
+	case $name in
+	dumpcore | exception | zeropage | notls | ssp | xnow | wnox | rnow | rnox) runs solo5_$name 255 "[Aa][Bb][Oo][Rr][Tt]" $image ;;
+	xnor) runs solo5_$name 1 'address read' $image ;; # x86 cannot forbid it
+	output) runs solo5_$name 0 'solo5_exit(0)' $image ;;
+	blk) runs solo5_$name 0 SUCCESS --disk first,id=storage $image ;;
+	net_mtu) runs solo5_$name 0 SUCCESS --net tap=t0,id=service0 $image ;;
+	fpu | globals | hello | quiet | time | tls) runs solo5_$name 0 SUCCESS $image -- Hello_Solo5 ;;
+	esac
+done
