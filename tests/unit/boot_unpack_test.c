@@ -86,6 +86,16 @@ static size_t zstd_pack(void *to, size_t room, const void *from, size_t size)
 	return packed;
 }
 
+static size_t xz64_pack(void *to, size_t room, const void *from, size_t size)
+{
+	size_t at = 0;
+
+	CU_ASSERT_EQUAL_FATAL(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC64, NULL, from,
+	                              size, to, &at, room),
+	        LZMA_OK);
+	return at;
+}
+
 static size_t xz_pack(void *to, size_t room, const void *from, size_t size)
 {
 	size_t at = 0;
@@ -298,6 +308,7 @@ static void every_compression_is_unpacked(void)
 	        {"gzip", gzip_pack},
 	        {"zstd", zstd_pack},
 	        {"xz", xz_pack},
+	        {"xz", xz64_pack},
 	        {"LZ4", lz4_pack},
 	        {"LZMA", lzma_pack},
 	};
@@ -310,8 +321,15 @@ static void every_compression_is_unpacked(void)
 		        decode_name(image + SETUP + STUB, 16), kinds[i].name);
 		CU_ASSERT(unpacks("kernel"));
 	}
-	CU_ASSERT(entries_become("data-", 5));
+	CU_ASSERT(entries_become("data-", 6));
 	cache_end(folder);
+}
+
+/* The check value of CRC-64/XZ. */
+static void crc64_is_the_one_of_xz(void)
+{
+	CU_ASSERT_EQUAL(
+	        lzma_crc64((const uint8_t *)"123456789", 9, 0), 0x995dc9bbdf1939fa);
 }
 
 static void header_stays_the_bzimages(void)
@@ -588,6 +606,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 	        UNIT(every_compression_is_unpacked),
+	        UNIT(crc64_is_the_one_of_xz),
 	        UNIT(header_stays_the_bzimages),
 	        UNIT(damaged_payloads_stay),
 	        UNIT(lying_sizes_stay),
