@@ -109,6 +109,7 @@ $(BUILD)/guests/http: $(HTTP_OBJECTS) $(LWIP_OBJECTS) $(GUEST_RUNTIME) \
 	$(call say,LINK)
 	$(Q)$(GUEST_LINK)
 
+include guests/linux/linux.mk
 include guests/hvt/hvt.mk
 
 -include $(wildcard $(GUEST_OBJ)/*.d $(GUEST_OBJ)/*/*.d $(GUEST_OBJ)/*/*/*.d \
