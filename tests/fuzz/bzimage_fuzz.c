@@ -22,7 +22,10 @@ static void load(const struct boot_source *source)
 	        {LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI, true},
 	        {LAYOUT_KERNEL_MIN, RAM - LAYOUT_KERNEL_MIN, false},
 	};
-	struct boot_machine_info machine = {regions, 3, LAYOUT_ACPI, ""};
+	struct boot_machine_info machine = {.regions = regions,
+	        .region_count = 3,
+	        .acpi_rsdp = LAYOUT_ACPI,
+	        .cmdline = ""};
 	struct boot_image image;
 	struct memory memory;
 
