@@ -3,15 +3,18 @@
  *
  * A disk does its I/O through struct io (vmm/io.h): asynchronous on io_uring, or at once
  * where there is none. Offsets and sizes are bytes; the caller has checked them against
- * `size`. Formats are given by the user, never guessed from a writable file's content.
+ * `size`. The format is what the user says, or what the name's ending says; it is never
+ * guessed from the content, which a guest may have written.
  */
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "vmm/config.h"
 #include "vmm/io.h"
 
 struct loop;
@@ -37,22 +40,36 @@ struct disk_request {
 struct disk_info {
 	uint64_t size; /* bytes */
 	bool readonly;
-	bool discard; /* discard and write-zeroes work */
+	bool discard;       /* discard and write-zeroes work */
+	const char *format; /* "raw" */
 };
 
+/* What the name's ending says: raw, if it says nothing. */
+enum disk_format disk_format_of(const char *path);
+const char *disk_format_name(enum disk_format format);
+
 /*
- * Opens `path` and takes an OFD lock on it (shared if read-only), so that a disk which
- * another VM writes is refused. Logs "--disk: ..." and returns NULL on failure.
- * A size that is not a multiple of 512, or 0, is refused: rounding would hide data.
+ * Opens what `config` describes, or creates it (create_size), and takes an OFD lock on it
+ * (shared if only read), so that a disk which another VM writes is refused. With
+ * `ephemeral` the file is only read, and what is written lasts as long as the disk.
+ * Logs "--disk: ..." and returns NULL on failure. A size that is not a multiple of 512,
+ * or 0, is refused: rounding would hide data.
  */
-struct disk *disk_open(const char *path, bool readonly);
+struct disk *disk_open(const struct disk_config *config);
 void disk_close(struct disk *disk); /* drains; takes NULL */
 const struct disk_info *disk_info(const struct disk *disk);
 
 /*
+ * Reads now, without disk_start(): 0 or -Exxx (-EINVAL: outside). The only system call is
+ * pread(2), and no memory is allocated: a child that can do nothing else may call it.
+ */
+int disk_read_now(struct disk *disk, uint64_t offset, void *data, size_t size);
+
+/*
  * Once. Completions run with `lock` held: on the loop's thread, where `settled` is called
- * after one or more of them, or inside disk_submit(), _flush_queue() and _drain(). At most
- * `depth` requests are under way at once; with 0 each is done when disk_submit() returns.
+ * after one or more of them, or inside disk_submit(), _flush_queue() and _drain(). The
+ * caller has at most `depth` requests under way at once; with 0 it has one, which is done
+ * when disk_submit() returns.
  */
 int disk_start(struct disk *disk, struct loop *loop, pthread_mutex_t *lock,
         unsigned depth, void (*settled)(void *context), void *context);

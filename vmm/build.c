@@ -189,7 +189,7 @@ static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *vir
 	switch (virtio->kind) {
 	case PLAN_DISK:
 		disk_config = &config->disks[virtio->index];
-		disk = disk_open(disk_config->path, disk_config->readonly);
+		disk = disk_open(disk_config);
 		return disk ? virtio_blk_create(&vm->host, disk, disk_config->id)
 		            : NULL;
 	case PLAN_NIC:

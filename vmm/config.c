@@ -82,6 +82,19 @@ static int publish_set(const struct option *option, const char *text, void *targ
 	return publish_parse(text, (void *)((char *)target + option->offset));
 }
 
+static const char *const formats[] = {"raw", "qcow2", "vhd", "vmdk", NULL};
+
+/* The formats without the one that is none: DISK_BY_NAME. */
+static int format_set(const struct option *option, const char *text, void *target)
+{
+	struct disk_config *disk = target;
+	int error = option_choice(option, text, target);
+
+	if (!error)
+		disk->format++;
+	return error;
+}
+
 static const struct option disk_fields[] = {
         {.name = "path",
                 .value = "PATH",
@@ -100,6 +113,25 @@ static const struct option disk_fields[] = {
                 .max = CONFIG_ID,
                 .expects = "a name of 1 to 67 bytes",
                 OPTION_MEMBER(struct disk_config, id)},
+        {.name = "format",
+                .value = "raw|qcow2|vhd|vmdk",
+                .parse = format_set,
+                .choices = formats,
+                .expects = "raw, qcow2, vhd or vmdk",
+                OPTION_MEMBER(struct disk_config, format)},
+        {.name = "size",
+                .value = "SIZE",
+                .parse = option_size,
+                .min = 4096,
+                .max = MIB << 26,
+                .expects = "a size from 4K to 64T, such as 512M or 2G",
+                OPTION_MEMBER(struct disk_config, create_size)},
+        {.name = "ephemeral",
+                .parse = option_switch,
+                OPTION_MEMBER(struct disk_config, ephemeral)},
+        {.name = "backing",
+                .parse = option_switch,
+                OPTION_MEMBER(struct disk_config, backing)},
         {.name = "block-size",
                 .value = "BYTES",
                 .parse = block_size_set,
@@ -215,12 +247,16 @@ const struct option config_options[] = {
                 .expects = "a size from 1M to 64T, such as 512M or 2G",
                 OPTION_MEMBER(struct config, memory)},
         {.name = "disk",
-                .value = "PATH[,ro][,id=NAME][,block-size=BYTES]",
-                .help = "a raw disk image or block device as virtio disk; ro: "
-                        "read-only; "
-                        "may be given several times",
+                .value = "PATH[,ro][,ephemeral][,format=FORMAT][,size=SIZE][,...]",
+                .help = "a disk image or block device as virtio disk; may be given "
+                        "several times. format: raw, qcow2, vhd (read), vmdk (read); "
+                        "by default the name's ending decides, never the content. ro: "
+                        "read-only; ephemeral: what is written is thrown away; size: "
+                        "of a new one, if there is none; backing: a qcow2's backing "
+                        "file may be read; also id=NAME, block-size=BYTES",
                 .fields = disk_fields,
-                .expects = "PATH[,ro][,id=NAME][,block-size=BYTES]",
+                .expects = "PATH[,ro][,ephemeral][,format=FORMAT][,size=SIZE]"
+                           "[,backing][,id=NAME][,block-size=BYTES]",
                 OPTION_ARRAY(struct config, disks, disk_count, CONFIG_DISKS)},
         {.name = "net",
                 .value = "user[,publish=[ADDR:]HOST:GUEST[/udp]][,mac=][,id=]",

@@ -24,11 +24,18 @@ enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX };
 enum config_unpack { UNPACK_AUTO, UNPACK_OFF };
 
+/* DISK_BY_NAME: as the name's ending says, else raw. */
+enum disk_format { DISK_BY_NAME, DISK_RAW, DISK_QCOW2, DISK_VHD, DISK_VMDK };
+
 struct disk_config {
 	const char *path;
 	const char *id; /* NULL: none was given */
+	enum disk_format format;
 	bool readonly;
-	uint64_t block_size; /* hvt: a power of two; 0: 512 */
+	bool ephemeral;       /* what is written is thrown away at the end */
+	bool backing;         /* a qcow2's backing file may be read */
+	uint64_t create_size; /* of a disk that does not exist yet; 0: it must */
+	uint64_t block_size;  /* hvt: a power of two; 0: 512 */
 };
 
 /* A port of the host that leads to a port of the guest; addresses in host byte order. */

@@ -66,7 +66,7 @@ static int attach(struct vm *vm, const struct plan_attachment *attachment,
 		device->mtu = (uint16_t)nic_mtu(nic);
 		return 0;
 	}
-	disk = disk_open(disk_config->path, disk_config->readonly);
+	disk = disk_open(disk_config);
 	if (!disk)
 		return -EIO;
 	device->capacity = disk_info(disk)->size;

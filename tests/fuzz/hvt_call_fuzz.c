@@ -151,7 +151,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	machine.host.memory = &machine.memory;
 	machine.host.loop = loop_create();
 	machine.hvt = hvt_create(&machine.host, (struct console *)&machine);
-	if (hvt_attach_disk(machine.hvt, 1, disk_open(path, size & 1), 512) < 0 ||
+	if (hvt_attach_disk(machine.hvt, 1,
+	            disk_open(
+	                    &(struct disk_config){.path = path, .readonly = size & 1}),
+	            512) < 0 ||
 	        hvt_attach_nic(machine.hvt, 2, wire_create(ends[0])) < 0 ||
 	        bus_add(&machine.bus, HVT_PORT, HVT_PORTS, machine.hvt, 0) < 0)
 		abort();

@@ -127,7 +127,7 @@ static void bed_add_disk(bool readonly)
 		CU_ASSERT_EQUAL(pwrite(bed.disk_fd, block, 512, i * 512), 512);
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", bed.disk_fd);
-	disk = disk_open(path, readonly);
+	disk = disk_open(&(struct disk_config){.path = path, .readonly = readonly});
 	CU_ASSERT_PTR_NOT_NULL_FATAL(disk);
 	CU_ASSERT_EQUAL(hvt_attach_disk(bed.hvt, DISK, disk, 1024), 0);
 }

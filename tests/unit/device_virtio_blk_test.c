@@ -42,7 +42,8 @@ static void bench_init(struct bench *bench, bool readonly)
 			abort();
 	}
 	snprintf(bench->path, sizeof(bench->path), "/proc/self/fd/%d", bench->fd);
-	disk = disk_open(bench->path, readonly);
+	disk = disk_open(
+	        &(struct disk_config){.path = bench->path, .readonly = readonly});
 	bench->guest.device = virtio_mmio_create(&bench->guest.host,
 	        virtio_blk_create(
 	                &bench->guest.host, disk, "a-disk-of-twenty-chars-and-more"),
@@ -440,8 +441,8 @@ static void without_watches_io_is_synchronous(void)
 	snprintf(bench.path, sizeof(bench.path), "/proc/self/fd/%d", bench.fd);
 	loop_fake_limit(bench.guest.host.loop, 0);
 	bench.guest.device = virtio_mmio_create(&bench.guest.host,
-	        virtio_blk_create(
-	                &bench.guest.host, disk_open(bench.path, false), NULL),
+	        virtio_blk_create(&bench.guest.host,
+	                disk_open(&(struct disk_config){.path = bench.path}), NULL),
 	        GUEST_GSI);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(bench.guest.device);
 	loop_fake_limit(bench.guest.host.loop, 1); /* the timer of kick_later */
@@ -469,19 +470,20 @@ static void locked_disk_is_refused(void)
 	struct disk *first, *second;
 
 	temporary(path, 4096);
-	first = disk_open(path, false);
+	first = disk_open(&(struct disk_config){.path = path});
 	CU_ASSERT_PTR_NOT_NULL(first);
-	CU_ASSERT_PTR_NULL(disk_open(path, false));
-	CU_ASSERT_PTR_NULL(disk_open(path, true));
+	CU_ASSERT_PTR_NULL(disk_open(&(struct disk_config){.path = path}));
+	CU_ASSERT_PTR_NULL(
+	        disk_open(&(struct disk_config){.path = path, .readonly = true}));
 	disk_close(first);
-	first = disk_open(path, true);
-	second = disk_open(path, true);
+	first = disk_open(&(struct disk_config){.path = path, .readonly = true});
+	second = disk_open(&(struct disk_config){.path = path, .readonly = true});
 	CU_ASSERT_PTR_NOT_NULL(first);
 	CU_ASSERT_PTR_NOT_NULL(second);
-	CU_ASSERT_PTR_NULL(disk_open(path, false));
+	CU_ASSERT_PTR_NULL(disk_open(&(struct disk_config){.path = path}));
 	disk_close(first);
 	disk_close(second);
-	first = disk_open(path, false);
+	first = disk_open(&(struct disk_config){.path = path});
 	CU_ASSERT_PTR_NOT_NULL(first);
 	disk_close(first);
 	unlink(path);
@@ -491,12 +493,16 @@ static void what_is_no_disk_is_refused(void)
 {
 	char path[32];
 
-	CU_ASSERT_PTR_NULL(disk_open("/nonexistent/disk", false));
-	CU_ASSERT_PTR_NULL(disk_open("/tmp", true));
-	CU_ASSERT_PTR_NULL(disk_open("/dev/null", false));
-	CU_ASSERT_PTR_NULL(disk_open(temporary(path, 0), false));
+	CU_ASSERT_PTR_NULL(
+	        disk_open(&(struct disk_config){.path = "/nonexistent/disk"}));
+	CU_ASSERT_PTR_NULL(
+	        disk_open(&(struct disk_config){.path = "/tmp", .readonly = true}));
+	CU_ASSERT_PTR_NULL(disk_open(&(struct disk_config){.path = "/dev/null"}));
+	CU_ASSERT_PTR_NULL(
+	        disk_open(&(struct disk_config){.path = temporary(path, 0)}));
 	unlink(path);
-	CU_ASSERT_PTR_NULL(disk_open(temporary(path, 513), false));
+	CU_ASSERT_PTR_NULL(
+	        disk_open(&(struct disk_config){.path = temporary(path, 513)}));
 	unlink(path);
 }
 

@@ -31,7 +31,7 @@ static struct virtio *create_blk(struct device_host *host)
 	if (ftruncate(fd, 4096) < 0)
 		abort();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	struct disk *disk = disk_open(path, false);
+	struct disk *disk = disk_open(&(struct disk_config){.path = path});
 	close(fd);
 	return virtio_blk_create(host, disk, NULL);
 }
