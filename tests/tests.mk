@@ -57,10 +57,14 @@ test: deps
 bench: $(BUILD)/mayfly $(addprefix $(BUILD)/guests/,hello spin idle) $(BUILD)/tests/bench/floor
 	tests/bench/bench.sh
 
+# Linux's boot beside QEMU's microvm, in the nested bed; and build/linux/kernel's, if it is there.
+bench-nested: $(BUILD)/mayfly
+	tests/bench/nested.sh
+
 # The fewest KVM calls in the best order: what every start-up time is compared with.
 $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -static -o $@ $<
 
-.PHONY: unit-tests fuzz-targets fuzz test bench
+.PHONY: unit-tests fuzz-targets fuzz test bench bench-nested
