@@ -84,11 +84,19 @@ static int segment_misplaced(
 	        source->kernel_path, segment->size, segment->guest);
 }
 
-/* What follows file_size in memory is zero already: no one has touched this RAM. */
+/*
+ * What follows file_size in memory is zero already: no one has touched this RAM.
+ *
+ * Linux patches itself at boot (alternatives, returns, calls, trace points), so that hardly
+ * a page of its text stays as it is in the file. Mapped, each would be two faults of 4 KiB
+ * and a copy; read, all of it is in huge pages.
+ */
 static int kernel_load(const struct boot_source *source, struct memory *memory,
         const struct boot_machine_info *machine, struct boot_image *image)
 {
 	const struct boot_segment *end = source->segments + source->segment_count;
+	int (*load)(struct memory *, uint64_t, uint64_t, int, uint64_t) =
+	        source->needs.linux_kernel ? memory_load_copy : memory_load;
 
 	for (const struct boot_segment *segment = source->segments; segment < end;
 	        segment++) {
@@ -96,7 +104,7 @@ static int kernel_load(const struct boot_source *source, struct memory *memory,
 
 		if (!is_ram(machine, segment))
 			return segment_misplaced(source, segment);
-		error = memory_load(memory, segment->guest, segment->file_size,
+		error = load(memory, segment->guest, segment->file_size,
 		        source->kernel_fd, segment->offset);
 		if (error == -ENODATA)
 			return log_error(error, "image: '%s' was cut while it was read",

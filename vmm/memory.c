@@ -142,3 +142,11 @@ int memory_load(
 	}
 	return read_all(fd, host + mapped, size - mapped, offset + mapped);
 }
+
+int memory_load_copy(
+        struct memory *memory, uint64_t guest, uint64_t size, int fd, uint64_t offset)
+{
+	char *host = memory_at(memory, guest, size);
+
+	return host ? read_all(fd, host, size, offset) : -EFAULT;
+}

@@ -48,3 +48,6 @@ int memory_write(
  */
 int memory_load(
         struct memory *memory, uint64_t guest, uint64_t size, int fd, uint64_t offset);
+/* The same, but never mapped: for what the guest is going to write to all over. */
+int memory_load_copy(
+        struct memory *memory, uint64_t guest, uint64_t size, int fd, uint64_t offset);
