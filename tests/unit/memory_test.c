@@ -189,6 +189,27 @@ static void mapped_file_is_not_written(void)
 	close(fd);
 }
 
+/* What a later change of the file shows: a page of a mapping, not of a copy. */
+static void copy_does_not_follow_its_file(void)
+{
+	int fd = make_file(512 * KIB);
+	const uint64_t changed = 0x5a5a5a5a;
+	struct memory memory;
+	uint64_t before, copied;
+
+	create(&memory);
+	CU_ASSERT_EQUAL(pread(fd, &before, sizeof(before), PAGE), sizeof(before));
+	CU_ASSERT_EQUAL(memory_load_copy(&memory, MIB, 512 * KIB, fd, 0), 0);
+	CU_ASSERT(holds(&memory, MIB, 512 * KIB, fd, 0));
+	CU_ASSERT_EQUAL(pwrite(fd, &changed, sizeof(changed), PAGE), sizeof(changed));
+	CU_ASSERT_EQUAL(memory_read(&memory, MIB + PAGE, &copied, sizeof(copied)), 0);
+	CU_ASSERT_EQUAL(copied, before);
+	CU_ASSERT_EQUAL(memory_load_copy(&memory, MIB, 512 * KIB, fd, PAGE), -ENODATA);
+	CU_ASSERT_EQUAL(memory_load_copy(&memory, 3 * MIB, 1, fd, 0), -EFAULT);
+	memory_destroy(&memory);
+	close(fd);
+}
+
 static void short_file_is_said(void)
 {
 	int fd = make_file(512 * KIB);
@@ -258,6 +279,7 @@ int main(void)
 	        UNIT(copies_are_whole_or_not_made),
 	        UNIT(file_arrives_whole),
 	        UNIT(mapped_file_is_not_written),
+	        UNIT(copy_does_not_follow_its_file),
 	        UNIT(short_file_is_said),
 	        UNIT(nothing_is_loaded_outside_ram),
 	        UNIT(file_that_cannot_be_mapped_is_read),
