@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -338,4 +339,19 @@ void io_destroy(struct io *io)
 bool io_is_async(const struct io *io)
 {
 	return io->async;
+}
+
+/*
+ * A ring that goes holds its registered files until a worker of the kernel has taken it
+ * apart. No part of it is mapped: nothing is ever submitted.
+ */
+void io_release_later(int fd)
+{
+	struct io_uring_params params = {0};
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0)
+		return;
+	syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1);
+	close(ring);
 }

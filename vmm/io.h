@@ -59,3 +59,9 @@ void io_drain(struct io *io);
 void io_destroy(struct io *io); /* drains; takes NULL; not with the lock held */
 
 bool io_is_async(const struct io *io);
+
+/*
+ * Before close(2) of an `fd` whose release takes long: that is then done by the kernel, on
+ * its own time, and waited for by nobody. Where the host refuses a ring nothing changes.
+ */
+void io_release_later(int fd);
