@@ -14,6 +14,8 @@
 static const struct entry_protocol *const protocols[] = {
         &protocol_hvt,
         &protocol_pvh,
+        &protocol_multiboot2,
+        &protocol_multiboot,
         &protocol_linux64,
 };
 enum { PROTOCOLS = sizeof(protocols) / sizeof(protocols[0]) };

@@ -24,15 +24,18 @@ enum {
 };
 
 enum boot_format {
-	FORMAT_ELF,     /* ELF64, or ELF32 with a PVH note */
+	FORMAT_ELF,     /* ELF64, or ELF32 for an entry in 32-bit mode */
 	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.12, with a 64-bit entry */
+	FORMAT_FLAT,    /* bytes, and a Multiboot header that says where they go */
 };
 
 enum boot_protocol {
 	PROTOCOL_AUTO,
-	PROTOCOL_PVH,     /* Xen's "x86/HVM direct boot ABI" */
-	PROTOCOL_LINUX64, /* Linux's Documentation/arch/x86/boot.rst, 64-bit entry */
-	PROTOCOL_HVT,     /* Solo5's hvt ABI, version 2 */
+	PROTOCOL_PVH,        /* Xen's "x86/HVM direct boot ABI" */
+	PROTOCOL_LINUX64,    /* Linux's Documentation/arch/x86/boot.rst, 64-bit entry */
+	PROTOCOL_HVT,        /* Solo5's hvt ABI, version 2 */
+	PROTOCOL_MULTIBOOT,  /* Multiboot 0.6.96 */
+	PROTOCOL_MULTIBOOT2, /* Multiboot 2 */
 };
 
 /* Architectures by their ELF machine numbers (System V ABI). */
@@ -42,6 +45,7 @@ enum boot_machine { MACHINE_X86 = 62, MACHINE_RISCV = 243 };
 struct boot_needs {
 	bool linux_kernel; /* Linux, as opposed to a unikernel */
 	bool irqchip;      /* LAPIC and IOAPIC */
+	bool pc; /* PIC, PIT, port 0x61: kernels that tell time by them; with irqchip */
 	bool acpi;
 	bool console_input; /* reads the console, so the monitor watches stdin */
 	bool legacy;        /* RTC, i8042 */
@@ -78,6 +82,16 @@ struct boot_segment {
 	uint32_t flags;     /* PF_R, PF_W, PF_X */
 };
 
+/* What a Multiboot header says. */
+struct boot_multiboot {
+	unsigned version; /* 1 or 2; 0: there is none */
+	bool placed;      /* by the header's addresses, not by those of an ELF */
+	bool has_entry;   /* in the header */
+	uint64_t entry;
+	bool relocatable; /* version 2; lies in [min, max], then, on `align` (0: any) */
+	uint32_t min, max, align;
+};
+
 /* An open image. Strings and fds belong to it until boot_close(). */
 struct boot_source {
 	char *name;        /* as the user gave it */
@@ -96,6 +110,7 @@ struct boot_source {
 	enum boot_protocol protocol; /* the one that will be used */
 	bool has_pvh, has_linux64, has_hvt;
 	bool unpacked; /* an ELF that came out of a bzImage: boot_unpack() */
+	struct boot_multiboot multiboot;
 	uint64_t pvh_entry,
 	        elf_entry; /* elf_entry: Linux's 64-bit entry, a bzImage's too; hvt's */
 	struct boot_segment segments[BOOT_SEGMENTS]; /* ascending, never overlapping */
@@ -154,14 +169,15 @@ struct boot_machine_info {
 struct boot_image {
 	enum boot_protocol protocol;
 	uint64_t entry;
-	uint64_t info;    /* hvm_start_info, boot_params or hvt_boot_info */
+	uint64_t info;  /* hvm_start_info, boot_params, hvt_boot_info, multiboot_info */
+	uint32_t magic; /* Multiboot: what %eax holds */
 	uint64_t cmdline; /* and its size with the NUL */
 	uint64_t cmdline_size;
 	uint64_t initrd, initrd_size; /* concatenated; 0: none */
 	uint64_t kernel_start, kernel_end;
 };
 
-/* As --boot takes it: "pvh", "linux", "hvt". */
+/* As --boot takes it: "pvh", "linux", "hvt", ... */
 const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* The longest command line this image's protocol takes, without the NUL. */

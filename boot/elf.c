@@ -3,6 +3,8 @@
  *
  * Segments are loaded at their physical addresses. How the image wants to be entered, and
  * whether it is Linux, stands in its notes: a few hundred bytes that a PT_NOTE points at.
+ * What has none that says so may have a Multiboot header, or else Linux's 64-bit entry and
+ * nothing to tell of it, as unikernels made for Firecracker have (Unikraft, OSv).
  * So a vmlinux of 50 MB is recognized without a search for its banner: every kernel since
  * 4.19 carries a note of its build salt whose owner is "Linux" (include/linux/
  * build-salt.h), and those with Xen's notes name their GUEST_OS.
@@ -28,6 +30,12 @@ enum { XEN_GUEST_OS = 6, XEN_PHYS32_ENTRY = 18 };
 
 enum { LINUX_BUILD_SALT = 0x100 };
 
+/* GNU's: which system's program this is; 0 is Linux (glibc's abi-tags). */
+enum { GNU_ABI_TAG = 1 };
+
+/* Programs are linked from here on (lld; ld has twice that), kernels at 1 MiB. */
+enum { PROGRAM_MIN = 2 << 20 };
+
 /* A unikernel made for Mayfly says what it needs, or is given everything. */
 enum {
 	MAYFLY_NEEDS = 1,
@@ -36,12 +44,14 @@ enum {
 	NEEDS_CONSOLE_INPUT = 1 << 2,
 	NEEDS_LEGACY = 1 << 3,
 	NEEDS_CPUID = 1 << 4,
-	NEEDS_KNOWN = (1 << 5) - 1,
+	NEEDS_PC = 1 << 5,
+	NEEDS_KNOWN = (1 << 6) - 1,
 };
 
 /* What the notes say. */
 struct notes {
 	bool linux_kernel;
+	bool program;
 	bool has_needs;
 	uint32_t needs;
 	struct solo5_abi solo5;
@@ -229,6 +239,8 @@ static int note_take(struct boot_source *source, struct notes *notes,
 			memcpy(notes->version, data,
 			        size < sizeof(notes->version) ? size
 			                                      : sizeof(notes->version));
+	} else if (owned_by(name, note->n_namesz, "GNU")) {
+		notes->program |= note->n_type == GNU_ABI_TAG;
 	} else if (owned_by(name, note->n_namesz, "Mayfly") &&
 	           note->n_type == MAYFLY_NEEDS) {
 		if (size != sizeof(notes->needs))
@@ -278,29 +290,21 @@ static int notes_read(
 	return error;
 }
 
-/* Whether the file holds what stands at this guest address. */
-static bool segments_hold(const struct boot_source *source, uint64_t guest)
-{
-	for (unsigned i = 0; i < source->segment_count; i++)
-		if (guest - source->segments[i].guest < source->segments[i].file_size)
-			return true;
-	return false;
-}
-
 static int entries_check(const struct boot_source *source)
 {
 	if (source->has_pvh && (source->pvh_entry > UINT32_MAX ||
-	                               !segments_hold(source, source->pvh_entry)))
+	                               !boot_file_holds(source, source->pvh_entry)))
 		return damaged(source, "its PVH entry is in none of its segments");
 	if ((source->has_linux64 || source->has_hvt) &&
-	        !segments_hold(source, source->elf_entry))
+	        !boot_file_holds(source, source->elf_entry))
 		return damaged(source, "its entry is in none of its segments");
+	if (source->multiboot.version && multiboot_check(source))
+		return -EINVAL;
 	return source->has_hvt ? hvt_segments_check(source) : 0;
 }
 
 static int needs_set(struct boot_source *source, const struct notes *notes)
 {
-	source->needs = boot_needs_all(notes->linux_kernel);
 	if (!notes->has_needs)
 		return 0;
 	if (notes->needs & ~(uint32_t)NEEDS_KNOWN)
@@ -313,6 +317,7 @@ static int needs_set(struct boot_source *source, const struct notes *notes)
 	source->needs.console_input = notes->needs & NEEDS_CONSOLE_INPUT;
 	source->needs.legacy = notes->needs & NEEDS_LEGACY;
 	source->needs.cpuid = notes->needs & NEEDS_CPUID;
+	source->needs.pc = notes->needs & NEEDS_PC;
 	return 0;
 }
 
@@ -332,11 +337,84 @@ static int program_headers_read(struct boot_source *source, const Elf64_Ehdr *he
 	return error;
 }
 
+static bool is_elf64(const Elf64_Ehdr *header)
+{
+	return header->e_machine == EM_X86_64 &&
+	       header->e_ident[EI_CLASS] == ELFCLASS64;
+}
+
+/* A program of a system's, as far as it lets one see. */
+static bool is_program(
+        const Elf64_Ehdr *header, const Elf64_Phdr *segments, const struct notes *notes)
+{
+	uint64_t lowest = UINT64_MAX;
+
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		const Elf64_Phdr *segment = segments + i;
+
+		if (segment->p_type == PT_INTERP)
+			return true;
+		if (segment->p_type != PT_LOAD || !segment->p_memsz)
+			continue;
+		/* Programs have no physical addresses of their own. */
+		if (segment->p_paddr != segment->p_vaddr)
+			return notes->program;
+		if (segment->p_paddr < lowest)
+			lowest = segment->p_paddr;
+	}
+	return notes->program || !lowest || lowest >= PROGRAM_MIN;
+}
+
+/* The entry is a virtual address, unless it is none of those (GRUB and QEMU have it so). */
+static uint64_t entry_physical(const Elf64_Ehdr *header, const Elf64_Phdr *segments)
+{
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		const Elf64_Phdr *segment = segments + i;
+
+		if (segment->p_type == PT_LOAD && segment->p_flags & PF_X &&
+		        header->e_entry - segment->p_vaddr < segment->p_filesz)
+			return header->e_entry - segment->p_vaddr + segment->p_paddr;
+	}
+	return header->e_entry;
+}
+
+static void linux_set(struct boot_source *source, const Elf64_Ehdr *header,
+        const Elf64_Phdr *segments, const struct notes *notes)
+{
+	source->has_linux64 =
+	        is_elf64(header) &&
+	        (notes->linux_kernel || (!source->multiboot.version &&
+	                                        header->e_entry != source->pvh_entry &&
+	                                        !is_program(header, segments, notes)));
+	source->needs = boot_needs_all(notes->linux_kernel);
+	source->needs.pc = !notes->linux_kernel && !source->has_pvh;
+	source->initrd_max = LINUX_INITRD_MAX;
+	source->cmdline_max =
+	        notes->linux_kernel ? LINUX_CMDLINE_MAX : BOOT_CMDLINE_MAX - 1;
+	boot_describe(source,
+	        notes->linux_kernel ? "Linux vmlinux"
+	        : source->has_pvh   ? "PVH unikernel"
+	                            : "unikernel with Linux's 64-bit entry",
+	        notes->version, sizeof(notes->version));
+}
+
+/* Whether it is worth to read for a header, which costs more than all the rest. */
+static bool seeks_multiboot(const struct boot_source *source, const Elf64_Ehdr *header,
+        const struct notes *notes)
+{
+	if (header->e_machine != EM_X86_64 && header->e_machine != EM_386)
+		return false;
+	return source->protocol == PROTOCOL_MULTIBOOT ||
+	       source->protocol == PROTOCOL_MULTIBOOT2 ||
+	       (!source->has_pvh && !notes->linux_kernel &&
+	               notes->solo5.target != SOLO5_HVT);
+}
+
 /* What it is and how it can be entered: before its segments are, to name a program one. */
 static int kind_set(struct boot_source *source, const Elf64_Ehdr *header,
         const Elf64_Phdr *segments, struct notes *notes)
 {
-	int error;
+	int error = 0;
 
 	/* Linux before 4.19 may have no note at all; its mapping gives it away. */
 	for (unsigned i = 0; i < header->e_phnum && !source->has_pvh; i++)
@@ -344,27 +422,68 @@ static int kind_set(struct boot_source *source, const Elf64_Ehdr *header,
 		                       segments[i].p_vaddr >= linux_text_map;
 	source->format = FORMAT_ELF;
 	source->elf_entry = header->e_entry;
-	error = hvt_identify(source, &notes->solo5, source->has_pvh);
+	if (seeks_multiboot(source, header, notes))
+		error = multiboot_find(source);
+	if (!error)
+		error = hvt_identify(source, &notes->solo5,
+		        source->has_pvh || source->multiboot.version);
 	if (!error && source->has_hvt &&
-	        (header->e_type != ET_EXEC || header->e_machine != EM_X86_64 ||
-	                header->e_ident[EI_CLASS] != ELFCLASS64))
+	        (header->e_type != ET_EXEC || !is_elf64(header)))
 		error = damaged(source, "a Solo5 unikernel is a static x86-64 ELF64");
 	if (error || source->has_hvt)
 		return error;
-	source->has_linux64 = notes->linux_kernel && header->e_machine == EM_X86_64 &&
-	                      header->e_ident[EI_CLASS] == ELFCLASS64;
-	source->initrd_max = LINUX_INITRD_MAX;
-	source->cmdline_max =
-	        notes->linux_kernel ? LINUX_CMDLINE_MAX : BOOT_CMDLINE_MAX - 1;
-	boot_describe(source, notes->linux_kernel ? "Linux vmlinux" : "PVH unikernel",
-	        notes->version, sizeof(notes->version));
-	if (!source->has_pvh && !source->has_linux64)
+	if (!notes->linux_kernel)
+		source->elf_entry = entry_physical(header, segments);
+	linux_set(source, header, segments, notes);
+	if (source->multiboot.version)
+		multiboot_needs(source);
+	if (source->multiboot.version && !source->multiboot.has_entry)
+		source->multiboot.entry = source->elf_entry;
+	if (!source->has_pvh && !source->has_linux64 && !source->multiboot.version)
 		return log_error(-EINVAL,
 		        "image: '%s' is an ELF program, not a kernel: it is not Linux "
-		        "and "
-		        "has no PVH entry (Xen note %d)",
+		        "and has neither a PVH entry (Xen note %d) nor a Multiboot "
+		        "header",
 		        source->kernel_path, XEN_PHYS32_ENTRY);
 	return needs_set(source, notes);
+}
+
+/* How far up the image moves, if it may. */
+static uint64_t shift(const struct boot_source *source, const Elf64_Ehdr *header,
+        const Elf64_Phdr *segments)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		const Elf64_Phdr *segment = segments + i;
+
+		if (segment->p_type != PT_LOAD || !segment->p_memsz)
+			continue;
+		if (segment->p_paddr < start)
+			start = segment->p_paddr;
+		if (segment->p_paddr + segment->p_memsz > end)
+			end = segment->p_paddr + segment->p_memsz;
+	}
+	return multiboot_shift(source, start, end);
+}
+
+static int segments_add(
+        struct boot_source *source, const Elf64_Ehdr *header, Elf64_Phdr *segments)
+{
+	uint64_t moved = shift(source, header, segments);
+	int error = 0;
+
+	source->multiboot.entry += moved;
+	for (unsigned i = 0; !error && i < header->e_phnum; i++) {
+		if (segments[i].p_type != PT_LOAD)
+			continue;
+		/* Solo5 loads where the guest sees it, whatever p_paddr is. */
+		if (source->has_hvt)
+			segments[i].p_paddr = segments[i].p_vaddr;
+		segments[i].p_paddr += moved;
+		error = segment_add(source, segments + i);
+	}
+	return error;
 }
 
 static int elf_probe(struct boot_source *source, enum boot_machine machine)
@@ -382,13 +501,8 @@ static int elf_probe(struct boot_source *source, enum boot_machine machine)
 		error = program_headers_read(source, &header, segments, &notes);
 	if (!error)
 		error = kind_set(source, &header, segments, &notes);
-	for (unsigned i = 0; !error && i < header.e_phnum; i++)
-		if (segments[i].p_type == PT_LOAD) {
-			/* Solo5 loads where the guest sees it, whatever p_paddr is. */
-			if (source->has_hvt)
-				segments[i].p_paddr = segments[i].p_vaddr;
-			error = segment_add(source, segments + i);
-		}
+	if (!error && !source->multiboot.placed)
+		error = segments_add(source, &header, segments);
 	return error ? error : entries_check(source);
 }
 

@@ -21,7 +21,7 @@
 #include "vmm/memory.h"
 
 enum { NOTE_ABI = 0x31494241, NOTE_MANIFEST = 0x3154464d }; /* "ABI1", "MFT1" */
-enum { TARGET_HVT = 1, TARGET_VIRTIO = 3, ABI_VERSION = 2, MANIFEST_VERSION = 1 };
+enum { TARGET_VIRTIO = 3, ABI_VERSION = 2, MANIFEST_VERSION = 1 };
 enum { TYPE_BLOCK = 1, TYPE_NET = 2, TYPE_RESERVED = 1 << 30, ENTRIES_MAX = 64 };
 enum { NOTE_PADDING = 4 }; /* before the manifest, which it aligns */
 enum { CMDLINE_SIZE = 8192, PAGE_SIZE = 4096, UNIT = 2 << 20 };
@@ -176,10 +176,13 @@ int hvt_identify(struct boot_source *source, const struct solo5_abi *abi,
 {
 	if (!abi->target && !source->devices)
 		return 0;
-	/* Those are for any machine with virtio; Xen's also have a PVH entry, though. */
-	if (abi->target == TARGET_VIRTIO && otherwise_enterable)
+	/* Those are for any machine with virtio; Xen's also have a PVH entry, though. The
+	 * manifest is then the image's own affair. */
+	if (abi->target == TARGET_VIRTIO && otherwise_enterable) {
+		source->device_count = 0;
 		return 0;
-	if (abi->target != TARGET_HVT)
+	}
+	if (abi->target != SOLO5_HVT)
 		return target_refuse(source, abi);
 	if (abi->version != ABI_VERSION)
 		return log_error(-EINVAL,

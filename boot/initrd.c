@@ -50,6 +50,25 @@ static uint64_t place_in(uint64_t low, uint64_t high, uint64_t size)
 }
 
 /*
+ * Right behind the kernel, where Multiboot's loaders put modules: their kernels may take
+ * what follows the last module for free, and nothing else.
+ */
+static uint64_t place_behind(const struct boot_machine_info *machine,
+        const struct boot_image *image, uint64_t size)
+{
+	uint64_t start = (image->kernel_end + page_mask) & ~page_mask;
+
+	for (unsigned i = 0; i < machine->region_count; i++) {
+		const struct boot_region *region = machine->regions + i;
+
+		if (!region->reserved && start - region->guest < region->size &&
+		        size <= region->size - (start - region->guest))
+			return start;
+	}
+	return 0;
+}
+
+/*
  * As high as the kernel can reach, for what is below grows into each other there: the
  * kernel, and what it allocates first.
  */
@@ -59,6 +78,8 @@ static uint64_t place(const struct boot_source *source,
 {
 	uint64_t best = 0;
 
+	if (source->multiboot.version)
+		return place_behind(machine, image, size);
 	for (unsigned i = 0; i < machine->region_count; i++) {
 		const struct boot_region *region = machine->regions + i;
 		uint64_t low = region->guest, high = region->guest + region->size, at;
@@ -107,16 +128,25 @@ int initrd_load(const struct boot_source *source, struct memory *memory,
 		        source->initrd_paths[0], (size + 1023) >> 10,
 		        (end + (1 << 20) - 1) >> 20);
 	}
-	at = start;
+	image->initrd = start;
+	image->initrd_size = size;
 	for (unsigned i = 0; i < source->initrd_count; i++) {
+		at = initrd_guest(source, image, i);
 		error = memory_load(
 		        memory, at, source->initrd_sizes[i], source->initrd_fds[i], 0);
 		if (error)
 			return log_error(error, "--initrd: cannot load '%s': %s",
 			        source->initrd_paths[i], strerror(-error));
-		at = (at + source->initrd_sizes[i] + page_mask) & ~page_mask;
 	}
-	image->initrd = start;
-	image->initrd_size = size;
 	return 0;
+}
+
+uint64_t initrd_guest(const struct boot_source *source, const struct boot_image *image,
+        unsigned index)
+{
+	uint64_t at = image->initrd;
+
+	for (unsigned i = 0; i < index; i++)
+		at = (at + source->initrd_sizes[i] + page_mask) & ~page_mask;
+	return at;
 }

@@ -11,6 +11,8 @@ enum {
 	        0x10000, /* boot info, then the manifest; x86/hvt.c has the rest */
 	LAYOUT_CMDLINE = 0x20000, /* up to BOOT_CMDLINE_MAX */
 	LAYOUT_CMDLINE_END = 0x30000,
+	LAYOUT_MULTIBOOT_INFO = 0x30000, /* version 2's has the command line in it */
+	LAYOUT_MULTIBOOT_END = 0x50000,
 	LAYOUT_RAM_LOW_END = 0x9fc00, /* end of usable RAM below 1 MiB */
 	LAYOUT_ACPI = 0xe0000,        /* RSDP first; up to LAYOUT_ACPI_END */
 	LAYOUT_ACPI_END = 0x100000,

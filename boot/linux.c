@@ -19,7 +19,8 @@ static bool linux_offered(const struct boot_source *source)
 }
 
 /* A bzImage brings its header; a vmlinux gets the one that it was linked without. */
-static void header_fill(struct linux_params *params, const struct boot_source *source)
+static void header_fill(struct linux_params *params, const struct boot_source *source,
+        const struct boot_image *image)
 {
 	if (source->format == FORMAT_BZIMAGE || source->unpacked) {
 		/* boot.rst, 64-bit Boot Protocol: it ends at 0x202 + the byte at 0x201. */
@@ -37,7 +38,10 @@ static void header_fill(struct linux_params *params, const struct boot_source *s
 	params->version = LINUX_VERSION_MIN;
 	params->loadflags = LINUX_LOADED_HIGH;
 	params->initrd_addr_max = LINUX_INITRD_MAX;
-	params->cmdline_size = LINUX_CMDLINE_MAX;
+	/* Firecracker tells the size there is, and Unikraft takes it for that. */
+	params->cmdline_size = source->needs.linux_kernel
+	                               ? LINUX_CMDLINE_MAX
+	                               : (uint32_t)image->cmdline_size - 1;
 }
 
 static int linux_prepare(const struct boot_source *source, struct memory *memory,
@@ -45,7 +49,7 @@ static int linux_prepare(const struct boot_source *source, struct memory *memory
 {
 	struct linux_params params = {0};
 
-	header_fill(&params, source);
+	header_fill(&params, source, image);
 	params.type_of_loader = LINUX_LOADER_UNKNOWN;
 	params.cmd_line_ptr = (uint32_t)image->cmdline;
 	params.ramdisk_image = (uint32_t)image->initrd;

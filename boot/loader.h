@@ -2,7 +2,7 @@
  * What the files of boot/ are to each other.
  *
  * An image has a format (how its file is read: ELF, bzImage) and offers protocols (how a
- * vCPU enters it: PVH, Linux's 64-bit entry). Each is a const struct in a file of its
+ * vCPU enters it: PVH, Linux's 64-bit entry, ...). Each is a const struct in a file of its
  * own and one line in a table: formats in probe.c, protocols in boot.c.
  */
 #pragma once
@@ -20,6 +20,7 @@ struct image_format {
 
 extern const struct image_format format_elf;     /* elf.c */
 extern const struct image_format format_bzimage; /* bzimage.c */
+extern const struct image_format format_flat;    /* multiboot.c */
 
 struct entry_protocol {
 	enum boot_protocol protocol;
@@ -33,15 +34,18 @@ struct entry_protocol {
 	        const struct boot_machine_info *machine, struct boot_image *image);
 };
 
-extern const struct entry_protocol protocol_pvh;     /* pvh.c */
-extern const struct entry_protocol protocol_linux64; /* linux.c */
-extern const struct entry_protocol protocol_hvt;     /* hvt.c */
+extern const struct entry_protocol protocol_pvh;        /* pvh.c */
+extern const struct entry_protocol protocol_linux64;    /* linux.c */
+extern const struct entry_protocol protocol_hvt;        /* hvt.c */
+extern const struct entry_protocol protocol_multiboot;  /* multiboot.c */
+extern const struct entry_protocol protocol_multiboot2; /* multiboot2.c */
 
 /*
  * hvt.c, for elf.c: first each note of owner "Solo5", then what the image is by them, then
  * its segments. -Exxx (logged). An image without such notes is left alone; one for
  * another of Solo5's targets is refused, but virtio's where there is another way in.
  */
+enum { SOLO5_HVT = 1 };
 struct solo5_abi {
 	uint32_t target;
 	uint32_t version;
@@ -52,11 +56,27 @@ int hvt_identify(struct boot_source *source, const struct solo5_abi *abi,
         bool otherwise_enterable);
 int hvt_segments_check(const struct boot_source *source);
 
+/*
+ * multiboot.c, for elf.c: source->multiboot, as far as source->protocol asks for it, from
+ * the header, if the file has one; needs and limits of what has one; whether its entry is
+ * where it must be. What version 2 lets move from [start, end) goes that much further up;
+ * and the memory that is told beside the map, in KiB. -EINVAL (logged).
+ */
+int multiboot_find(struct boot_source *source);
+void multiboot_needs(struct boot_source *source);
+int multiboot_check(const struct boot_source *source);
+uint64_t multiboot_shift(
+        const struct boot_source *source, uint64_t start, uint64_t end);
+void multiboot_memory(
+        const struct boot_machine_info *machine, uint32_t *lower, uint32_t *upper);
+
 /* probe.c: finds the format, or logs what the file is instead and what helps. */
 int boot_probe(struct boot_source *source, enum boot_machine machine);
 /* Exactly `size` bytes of the kernel's file; -ENODATA past its end; silent. */
 int boot_read(
         const struct boot_source *source, uint64_t offset, void *data, size_t size);
+/* Whether one of the segments has what stands at this guest address in the file. */
+bool boot_file_holds(const struct boot_source *source, uint64_t guest);
 /* Logs that the image is `name` ("a riscv64") kernel, which is not what this Mayfly runs. */
 int boot_foreign(
         const struct boot_source *source, const char *name, enum boot_machine machine);
@@ -69,3 +89,6 @@ struct boot_needs boot_needs_all(bool linux_kernel);
 /* initrd.c: places and loads the initrds, clear of the kernel in `image`. */
 int initrd_load(const struct boot_source *source, struct memory *memory,
         const struct boot_machine_info *machine, struct boot_image *image);
+/* Where one of them then is, for protocols that have each as a module of its own. */
+uint64_t initrd_guest(const struct boot_source *source, const struct boot_image *image,
+        unsigned index);

@@ -212,7 +212,8 @@ int boot_open(struct boot_source *source, const char *name, const char *kernel,
 {
 	int error;
 
-	*source = (struct boot_source){.name = strdup(name ? name : kernel)};
+	*source = (struct boot_source){
+	        .name = strdup(name ? name : kernel), .protocol = protocol};
 	if (!source->name)
 		return log_error(-ENOMEM, "image: no memory");
 	error = files_open(source, name, kernel, initrds, initrd_count);

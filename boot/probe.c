@@ -10,6 +10,7 @@
 static const struct image_format *const formats[] = {
         &format_elf,
         &format_bzimage,
+        &format_flat,
 };
 
 /* Linux's flat images (Documentation/arch/riscv/boot-image-header.rst, arm64/booting.rst). */
@@ -68,6 +69,14 @@ int boot_read(
 		size -= (size_t)done;
 	}
 	return 0;
+}
+
+bool boot_file_holds(const struct boot_source *source, uint64_t guest)
+{
+	for (unsigned i = 0; i < source->segment_count; i++)
+		if (guest - source->segments[i].guest < source->segments[i].file_size)
+			return true;
+	return false;
 }
 
 int boot_foreign(

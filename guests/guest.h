@@ -60,6 +60,9 @@ void *memory_window(uint64_t guest);
 
 void irq_enable(unsigned irq);
 
+/* The set that irq_wait() answers, for guests with an interrupt controller of their own. */
+extern volatile uint32_t irq_pending;
+
 /*
  * Sleeps until an enabled interrupt or deadline_ms of clock_ms(). Returns a set of
  * 1 << irq, all that came since the last call; it may be empty before the deadline. The

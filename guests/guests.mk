@@ -6,7 +6,7 @@ ARCH ?= x86
 GUEST_CC ?= gcc
 
 # http is apart: it needs lwIP, which is fetched, and may fail alone.
-GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp
+GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp pit
 GUESTS := $(GUESTS_$(ARCH))
 
 GUEST_ARCH_CFLAGS_x86 := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
@@ -109,6 +109,7 @@ $(BUILD)/guests/http: $(HTTP_OBJECTS) $(LWIP_OBJECTS) $(GUEST_RUNTIME) \
 	$(call say,LINK)
 	$(Q)$(GUEST_LINK)
 
+include guests/x86/multiboot.mk
 include guests/linux/linux.mk
 include guests/hvt/hvt.mk
 

@@ -24,6 +24,9 @@ struct arch_layout {
 	uint64_t virtio_base; /* device n: + n * virtio_size, virtio_gsi + n */
 	uint64_t virtio_size;
 	unsigned virtio_gsi;
+	const unsigned char
+	        *pic_gsis; /* the devices' lines in place of those (needs.pc) */
+	unsigned pic_gsi_count;
 	const char *console;         /* "ttyS0" */
 	const char *linux_arguments; /* what shortens any Linux boot here; or "" */
 };

@@ -174,7 +174,8 @@ static const struct option nic_fields[] = {
         {0},
 };
 
-static const char *const boots[] = {"auto", "pvh", "linux", NULL};
+static const char *const boots[] = {
+        "auto", "pvh", "linux", "multiboot", "multiboot2", NULL};
 static const char *const unpacks[] = {"auto", "off", NULL};
 static const char *const consoles[] = {"serial", "virtio", "none", NULL};
 static const char *const reboots[] = {"exit", "restart", NULL};
@@ -209,11 +210,11 @@ const struct option config_options[] = {
                 .parse = option_switch,
                 OPTION_MEMBER(struct config, no_defaults)},
         {.name = "boot",
-                .value = "auto|pvh|linux",
+                .value = "auto|pvh|linux|multiboot|multiboot2",
                 .help = "how to enter the kernel (default: auto, by its content)",
                 .parse = option_choice,
                 .choices = boots,
-                .expects = "auto, pvh or linux",
+                .expects = "auto, pvh, linux, multiboot or multiboot2",
                 OPTION_MEMBER(struct config, boot)},
         {.name = "unpack",
                 .value = "auto|off",

@@ -21,7 +21,13 @@ enum {
 };
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
-enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX };
+enum config_boot {
+	BOOT_AUTO,
+	BOOT_PVH,
+	BOOT_LINUX,
+	BOOT_MULTIBOOT,
+	BOOT_MULTIBOOT2,
+};
 enum config_unpack { UNPACK_AUTO, UNPACK_OFF };
 
 /* DISK_BY_NAME: as the name's ending says, else raw. */

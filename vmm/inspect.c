@@ -9,12 +9,14 @@
 #include "vmm/json.h"
 
 static const char *const formats[] = {
-        [FORMAT_ELF] = "ELF", [FORMAT_BZIMAGE] = "bzImage"};
+        [FORMAT_ELF] = "ELF", [FORMAT_BZIMAGE] = "bzImage", [FORMAT_FLAT] = "flat"};
 
 /* Where the protocol that will be used enters the image. */
 static uint64_t entry(const struct boot_source *source)
 {
-	return source->protocol == PROTOCOL_PVH ? source->pvh_entry : source->elf_entry;
+	if (source->protocol == PROTOCOL_PVH)
+		return source->pvh_entry;
+	return source->multiboot.version ? source->multiboot.entry : source->elf_entry;
 }
 
 struct need {
@@ -22,7 +24,7 @@ struct need {
 	bool wanted;
 };
 
-enum { NEEDS = 5 };
+enum { NEEDS = 6 };
 
 static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 {
@@ -31,6 +33,7 @@ static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 	list[2] = (struct need){"console_input", needs->console_input};
 	list[3] = (struct need){"legacy", needs->legacy};
 	list[4] = (struct need){"cpuid", needs->cpuid};
+	list[5] = (struct need){"pc", needs->pc};
 }
 
 static void flags_text(uint32_t flags, char text[4])

@@ -16,6 +16,16 @@ enum {
 	NAMES_SIZE = BOOT_DEVICE_NAME * 4,
 };
 
+/* A guest with a PIC knows 16 lines, some of which are taken; a line more is past its end. */
+static unsigned virtio_gsi(const struct plan *plan, unsigned slot)
+{
+	const struct arch_layout *layout = &arch_layout;
+
+	if (!plan->needs.pc)
+		return layout->virtio_gsi + slot;
+	return slot < layout->pic_gsi_count ? layout->pic_gsis[slot] : 0;
+}
+
 static void place(struct plan *plan, enum plan_kind kind, unsigned index)
 {
 	unsigned slot = plan->virtio_count++;
@@ -25,7 +35,7 @@ static void place(struct plan *plan, enum plan_kind kind, unsigned index)
 	        .index = index,
 	        .base = arch_layout.virtio_base + slot * arch_layout.virtio_size,
 	        .size = arch_layout.virtio_size,
-	        .gsi = arch_layout.virtio_gsi + slot,
+	        .gsi = virtio_gsi(plan, slot),
 	};
 }
 
@@ -58,6 +68,12 @@ static int place_devices(struct plan *plan)
 		place(plan, PLAN_RNG, 0);
 	if (config->console == CONSOLE_VIRTIO)
 		place(plan, PLAN_CONSOLE, 0);
+	if (plan->needs.pc && plan->virtio_count > arch_layout.pic_gsi_count)
+		return log_error(-EINVAL,
+		        "--disk, --net: '%s' (%s) takes at most %u devices, which is "
+		        "how many interrupts a PC has for them",
+		        plan->source.kernel_path, plan->source.kind,
+		        arch_layout.pic_gsi_count);
 	return 0;
 }
 
@@ -233,6 +249,19 @@ static void add_word(char *text, const char *word)
 }
 
 /*
+ * The first word of a Multiboot command line is the kernel's name, as QEMU and GRUB Legacy
+ * have it, and unikernels skip it; so it is one word in any case.
+ */
+static const char *image_name(const struct boot_source *source, char name[ARGUMENT_MAX])
+{
+	const char *path = strrchr(source->kernel_path, '/');
+
+	snprintf(name, ARGUMENT_MAX, "%s", path ? path + 1 : source->kernel_path);
+	name[strcspn(name, " \t\r\n")] = '\0';
+	return *name ? name : "kernel";
+}
+
+/*
  * What the monitor adds stands first, so that what the user gave wins where a kernel
  * takes the last, and a `--` for init stays at the end.
  */
@@ -241,16 +270,18 @@ static int compose_cmdline(struct plan *plan)
 	const struct config *config = plan->config;
 	const char *own = config->cmdline ? config->cmdline : plan->source.cmdline;
 	const char *more = config->arguments ? config->arguments : "";
-	char word[ARGUMENT_MAX];
+	char word[ARGUMENT_MAX], name[ARGUMENT_MAX];
 	const char *given;
 	size_t size = strlen(own) + strlen(more) + strlen(arch_layout.linux_arguments) +
-	              (plan->virtio_count + 2) * ARGUMENT_MAX;
+	              (plan->virtio_count + 3) * ARGUMENT_MAX;
 
 	plan->additions = calloc(1, size);
 	plan->cmdline = calloc(1, size);
 	if (!plan->additions || !plan->cmdline)
 		return log_error(-ENOMEM, "out of memory");
 	if (!config->no_defaults) {
+		if (plan->source.protocol == PROTOCOL_MULTIBOOT)
+			add_word(plan->additions, image_name(&plan->source, name));
 		if (plan->needs.linux_kernel) {
 			snprintf(word, sizeof(word), "console=%s",
 			        config->console == CONSOLE_VIRTIO
@@ -288,11 +319,19 @@ static int open_image(struct boot_source *source, const struct config *config,
 	        [BOOT_AUTO] = PROTOCOL_AUTO,
 	        [BOOT_PVH] = PROTOCOL_PVH,
 	        [BOOT_LINUX] = PROTOCOL_LINUX64,
+	        [BOOT_MULTIBOOT] = PROTOCOL_MULTIBOOT,
+	        [BOOT_MULTIBOOT2] = PROTOCOL_MULTIBOOT2,
 	};
+	enum boot_protocol protocol = protocols[config->boot];
 	int error;
 
+	/* Others may be chosen once a bzImage is unpacked. */
 	error = boot_open(source, config->image, config->kernel, config->initrds,
-	        config->initrd_count, PROTOCOL_AUTO, arch_layout.machine);
+	        config->initrd_count,
+	        protocol == PROTOCOL_MULTIBOOT || protocol == PROTOCOL_MULTIBOOT2
+	                ? protocol
+	                : PROTOCOL_AUTO,
+	        arch_layout.machine);
 	if (error)
 		return error;
 	timeline_mark(timeline, "image");
@@ -300,7 +339,7 @@ static int open_image(struct boot_source *source, const struct config *config,
 		boot_unpack(source);
 		timeline_mark(timeline, "unpack");
 	}
-	return boot_choose(source, protocols[config->boot]);
+	return boot_choose(source, protocol);
 }
 
 int plan_create(
@@ -320,7 +359,7 @@ int plan_create(
 	/* A device without interrupts is no device; input is one more. */
 	if (plan->virtio_count)
 		plan->needs.irqchip = true;
-	if (config->cpus > 1)
+	if (config->cpus > 1 || plan->needs.pc)
 		plan->needs.irqchip = true;
 	if (plan->needs.irqchip)
 		plan->needs.cpuid = true;
@@ -389,9 +428,12 @@ void plan_print(const struct plan *plan)
 	printf("cpus       %u\n", plan->config->cpus);
 	printf("memory     %llu KiB%s\n", (unsigned long long)plan->memory >> 10,
 	        plan->memory_default ? " (default)" : "");
-	printf("needs      interrupts: %s, ACPI: %s, legacy: %s, console input: %s\n",
+	printf("needs      interrupts: %s, ACPI: %s, legacy: %s, PIC and PIT: %s, "
+	       "console "
+	       "input: %s\n",
 	        yes(plan->needs.irqchip), yes(plan->needs.acpi),
-	        yes(plan->needs.legacy), yes(plan->needs.console_input));
+	        yes(plan->needs.legacy), yes(plan->needs.pc),
+	        yes(plan->needs.console_input));
 	printf("cmdline    %s\n", plan->cmdline);
 	printf("added      %s\n", *plan->additions ? plan->additions : "(nothing)");
 	printf("\n%-18s %-18s %s\n", "from", "to", "memory map");
@@ -435,11 +477,12 @@ void plan_print_json(const struct plan *plan)
 	printf("],\"boot\":\"%s\",\"cpus\":%u,\"memory\":%llu",
 	        boot_protocol_name(source->protocol), plan->config->cpus,
 	        (unsigned long long)plan->memory);
-	printf(",\"needs\":{\"irqchip\":%s,\"acpi\":%s,\"legacy\":%s,\"console_input\":"
-	       "%s}",
+	printf(",\"needs\":{\"irqchip\":%s,\"acpi\":%s,\"legacy\":%s,\"pc\":%s,"
+	       "\"console_input\":%s}",
 	        plan->needs.irqchip ? "true" : "false",
 	        plan->needs.acpi ? "true" : "false",
 	        plan->needs.legacy ? "true" : "false",
+	        plan->needs.pc ? "true" : "false",
 	        plan->needs.console_input ? "true" : "false");
 	printf(",\"cmdline\":");
 	json_put_string(stdout, plan->cmdline);

@@ -110,6 +110,7 @@ enum {
 	MADT_IOAPIC = 1,
 	MADT_X2APIC = 9,
 	MADT_ENABLED = 1,
+	MADT_PCAT_COMPAT = 1, /* of the table's flags: there is a pair of 8259s */
 	MADT_LAPIC_MAX = 254, /* 255 is the broadcast of 8-bit APIC ids */
 };
 
@@ -361,15 +362,15 @@ static void write_ioapic(struct aml *aml)
 	aml_u32(aml, 0); /* its first GSI */
 }
 
-static uint64_t write_madt(struct aml *aml, unsigned cpus)
+static uint64_t write_madt(struct aml *aml, const struct acpi_machine *machine)
 {
 	struct acpi_header madt = header("APIC", 5);
 	size_t table = table_open(aml);
 
 	aml_bytes(aml, &madt, sizeof(madt));
 	aml_u32(aml, LAYOUT_LAPIC);
-	aml_u32(aml, 0); /* no 8259 pair */
-	for (unsigned i = 0; i < cpus; i++) {
+	aml_u32(aml, machine->pic ? MADT_PCAT_COMPAT : 0);
+	for (unsigned i = 0; i < machine->cpus; i++) {
 		if (i <= MADT_LAPIC_MAX)
 			write_lapic(aml, i);
 		else
@@ -440,7 +441,7 @@ int acpi_write(
 
 	dsdt = write_dsdt(&aml, machine);
 	fadt = write_fadt(&aml, machine, dsdt);
-	madt = write_madt(&aml, machine->cpus);
+	madt = write_madt(&aml, machine);
 	root.xsdt = write_xsdt(&aml, fadt, madt);
 	if (aml.full)
 		return log_error(-ENOSPC, "acpi: the tables of %u CPUs do not fit",

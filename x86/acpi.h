@@ -22,6 +22,7 @@ struct acpi_machine {
 	bool legacy;  /* RTC, and an i8042 that is its reset line only */
 	bool rtc_irq; /* that RTC raises GSI_RTC; else nobody is to wait for it */
 	bool pvpanic;
+	bool pic; /* there are two 8259s */
 };
 
 /*

@@ -24,9 +24,11 @@ enum {
 	PORT_POST = 0x80,
 	PORT_EXIT = 0xf4, /* 4 bytes */
 	PORT_MARK = 0xf8,
-	PORT_COM1 = 0x3f8, /* 8 bytes */
+	PORT_COM1 = 0x3f8,      /* 8 bytes */
+	PORT_QEMU_EXIT = 0x501, /* where guests made for QEMU expect isa-debug-exit */
 	PORT_PVPANIC = 0x505,
-	PORT_POWER = 0x520, /* power.h */
+	PORT_POWER = 0x520,            /* power.h */
+	PORT_QEMU_PM1_CONTROL = 0x604, /* QEMU's, which such guests do not look up */
 };
 
 /* Interrupt lines: pins of the one IOAPIC, whose first is GSI 0. */

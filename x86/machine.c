@@ -24,6 +24,10 @@
 /* Of an MSI's data (Intel SDM vol. 3, 11.11.2). */
 enum { MSI_LEVEL = 1 << 15 };
 
+/* What a PC leaves free: first of the PIC's, then of the rest of KVM's IOAPIC. */
+static const unsigned char pic_gsis[] = {
+        5, 10, 11, 7, 6, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+
 const struct arch_layout arch_layout = {
         .name = "x86-64",
         .machine = MACHINE_X86,
@@ -31,6 +35,8 @@ const struct arch_layout arch_layout = {
         .virtio_base = LAYOUT_VIRTIO,
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
         .virtio_gsi = GSI_VIRTIO,
+        .pic_gsis = pic_gsis,
+        .pic_gsi_count = sizeof(pic_gsis),
         .console = "ttyS0",
         /* There is none, so nothing is to be probed for. */
         .linux_arguments = "pci=off",
@@ -166,8 +172,8 @@ static int add_x2apic(struct vm *vm)
 
 /*
  * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
- * in-kernel irqchip also has PIC and PIT, which nothing here needs, and costs 14 ms when
- * the VM is closed. A guest that needs no interrupts gets the local APIC all the same: a
+ * in-kernel irqchip also has PIC and PIT, which costs 14 ms when the VM is closed: pc.c has
+ * it for those guests that need them. A guest that needs no interrupts gets the local APIC all the same: a
  * vCPU without one takes 0.2 ms more to create and to destroy, as KVM then patches its
  * own code. Only RAM where the local APIC would be (hvt) rules it out.
  */
@@ -180,6 +186,8 @@ int arch_vm_create(struct vm *vm)
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return log_error(-ENOMEM, "out of memory");
+	if (vm->plan->needs.pc)
+		return pc_create(vm);
 	if (vm->memory.ranges[0].size > LAYOUT_LAPIC)
 		return 0;
 	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
@@ -191,8 +199,11 @@ int arch_vm_create(struct vm *vm)
 
 void arch_vm_destroy(struct vm *vm)
 {
-	if (vm->arch)
-		free(vm->arch->hvt_devices);
+	if (!vm->arch)
+		return;
+	if (vm->arch->pc)
+		pc_destroy(vm);
+	free(vm->arch->hvt_devices);
 	free(vm->arch);
 }
 
@@ -225,6 +236,10 @@ int arch_add_platform(struct vm *vm)
 	error = add_ports(vm, exit_port, PORT_EXIT, 4);
 	if (!error)
 		error = vm_add_ports(vm, exit_port, PORT_MARK, 1, 1);
+	if (!error && needs->pc)
+		error = vm_add_ports(vm, exit_port, PORT_QEMU_EXIT, 2, 2);
+	if (!error && needs->pc)
+		error = vm_add_ports(vm, exit_port, PORT_QEMU_PM1_CONTROL, 2, 3);
 	if (!error)
 		error = add_ports(vm, pvpanic_create(&vm->host), PORT_PVPANIC, 1);
 	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
@@ -241,7 +256,9 @@ int arch_add_platform(struct vm *vm)
 
 void arch_set_irq(struct vm *vm, unsigned gsi, bool level)
 {
-	if (vm->arch->ioapic)
+	if (vm->arch->pc)
+		pc_set_irq(vm, gsi, level);
+	else if (vm->arch->ioapic)
 		ioapic_set_line(vm->arch->ioapic, gsi, level);
 }
 
@@ -249,7 +266,11 @@ bool arch_power_button(struct vm *vm)
 {
 	struct arch_vm *arch = vm->arch;
 
-	if (!arch->power || !arch->ioapic || !ioapic_unmasked(arch->ioapic, GSI_GED))
+	bool listens = arch->pc
+	                       ? pc_unmasked(vm, GSI_GED)
+	                       : arch->ioapic && ioapic_unmasked(arch->ioapic, GSI_GED);
+
+	if (!arch->power || !listens)
 		return false;
 	power_button_press(arch->power);
 	return true;
@@ -266,6 +287,7 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	        .serial = plan->config->console == CONSOLE_SERIAL,
 	        .legacy = plan->needs.legacy,
 	        .pvpanic = true,
+	        .pic = plan->needs.pc,
 	};
 
 	if (plan->source.protocol == PROTOCOL_HVT)
@@ -304,7 +326,9 @@ int arch_boot(struct vm *vm)
 
 	switch (vm->image.protocol) {
 	case PROTOCOL_PVH:
-		return vcpu_enter_pvh(vcpu, &vm->image);
+	case PROTOCOL_MULTIBOOT:
+	case PROTOCOL_MULTIBOOT2:
+		return vcpu_enter_protected(vcpu, &vm->image);
 	case PROTOCOL_LINUX64:
 		return vcpu_enter_linux64(vcpu, &vm->image);
 	case PROTOCOL_HVT:

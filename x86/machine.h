@@ -19,6 +19,7 @@ struct vm;
 struct arch_vm {
 	struct device *ioapic;
 	struct device *power;
+	bool pc; /* KVM has all interrupt controllers: pc.c */
 	struct device *hvt;
 	struct boot_device *hvt_devices; /* the image's, with what is attached */
 	bool cpuid_fetched;
@@ -54,7 +55,7 @@ int vcpu_enter(struct vcpu *vcpu, struct kvm_segment code, struct kvm_segment da
         void (*mode)(struct kvm_sregs *), const struct kvm_regs *regs);
 
 /* The state in which each protocol enters the guest. */
-int vcpu_enter_pvh(struct vcpu *vcpu, const struct boot_image *image);
+int vcpu_enter_protected(struct vcpu *vcpu, const struct boot_image *image);
 int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image);
 int vcpu_enter_hvt(struct vcpu *vcpu, const struct boot_image *image); /* hvt.c */
 
@@ -63,3 +64,9 @@ int vcpu_enter_hvt(struct vcpu *vcpu, const struct boot_image *image); /* hvt.c 
 int hvt_add(struct vm *vm);
 int hvt_describe(struct vm *vm, struct boot_machine_info *machine);
 void hvt_registers(const struct device *hvt, struct user_regs_struct *registers);
+
+/* pc.c: all of KVM's irqchip and its PIT, in place of the IOAPIC here. */
+int pc_create(struct vm *vm);
+void pc_destroy(struct vm *vm); /* before the VM is closed */
+void pc_set_irq(struct vm *vm, unsigned gsi, bool level);
+bool pc_unmasked(struct vm *vm, unsigned gsi);

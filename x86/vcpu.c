@@ -65,12 +65,16 @@ static void protected_mode(struct kvm_sregs *sregs)
 	sregs->cr0 = CR0_PE | CR0_ET;
 }
 
-/* Xen, "x86/HVM direct boot ABI": 32-bit protected mode without paging, ebx = info. */
-int vcpu_enter_pvh(struct vcpu *vcpu, const struct boot_image *image)
+/*
+ * 32-bit protected mode without paging, ebx = info: Xen, "x86/HVM direct boot ABI", and
+ * Multiboot 0.6.96, 3.2 (version 2: 3.3), which has its magic number in eax.
+ */
+int vcpu_enter_protected(struct vcpu *vcpu, const struct boot_image *image)
 {
 	return vcpu_enter(vcpu, flat_segment(0x8, SEGMENT_CODE),
 	        flat_segment(0x10, SEGMENT_DATA), protected_mode,
 	        &(struct kvm_regs){.rip = image->entry,
+	                .rax = image->magic,
 	                .rbx = image->info,
 	                .rflags = RFLAGS_FIXED});
 }

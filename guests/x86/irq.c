@@ -51,8 +51,6 @@ struct kvm_clock {
 	uint8_t pad2[2];
 };
 
-extern volatile uint32_t irq_pending; /* start.S */
-
 static uint64_t tsc_khz; /* 0: not set up yet */
 static bool has_tsc_deadline;
 

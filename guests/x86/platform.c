@@ -1,3 +1,4 @@
+#include "x86/platform.h"
 #include "guest.h"
 #include "mayfly.h"
 #include "x86/cpu.h"
@@ -14,9 +15,17 @@ extern uint64_t page_window[512];
 
 static const struct hvm_start_info *start_info;
 const char *command_line = "";
+uint32_t multiboot_magic;
+const uint32_t *multiboot_info;
 
 void platform_start(const struct hvm_start_info *info)
 {
+	if (multiboot_magic) {
+		multiboot_info = (const uint32_t *)info;
+		if (multiboot_magic == MULTIBOOT_MAGIC)
+			command_line = (const char *)(uintptr_t)multiboot_info[4];
+		guest_exit((unsigned)main());
+	}
 	start_info = info;
 	if (info->magic != HVM_START_MAGIC) {
 		print("guest: bad hvm_start_info magic 0x%x\n", info->magic);

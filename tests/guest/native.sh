@@ -73,6 +73,24 @@ runs smp_4		0 '^smp: 4 CPUs$' '' --cpus 4 "$smp" -- cpus=4
 runs rng		0 '^rng: ok$' '' --rng "$rng"
 runs rng_absent		2 'no device' '' "$rng"
 
+# Multiboot, Linux's entry, and the PC that goes with them.
+runs hello_multiboot	0 '^Hello from Mayfly!$' '' "$hello_multiboot"
+runs hello_multiboot2	0 '^Hello from Mayfly!$' '' "$hello_multiboot2"
+runs hello_flat		0 '^Hello from Mayfly!$' '' "$hello_flat"
+runs multiboot_1	0 '^cmdline: multiboot a  b$' '' "$multiboot" -- 'a  b'
+runs multiboot_2	0 '^cmdline: a  b$' '' "$multiboot2" -- 'a  b'
+runs multiboot_bare	0 '^cmdline: a$' '' --no-default-args "$multiboot" -- a
+runs multiboot_modules_1 0 "^module: $hello_flat, [0-9]+ bytes" '' \
+	--initrd "$hello" --initrd "$hello_flat" --mem 6G "$multiboot" -- modules=2
+runs multiboot_modules_2 0 "^module: $hello_flat, [0-9]+ bytes" '' \
+	--initrd "$hello" --initrd "$hello_flat" --mem 6G "$multiboot2" -- modules=2
+runs multiboot_virtio	0 '^rng: ok$' '' --rng "$rng_multiboot"
+runs multiboot_refused	1 '' '^mayfly: --boot multiboot2: .* has no such header' --boot multiboot2 "$multiboot"
+runs linux64_entry	0 '^a  b$' '' "$linux64" -- 'a  b'
+runs pit		0 '^pit: 3 ticks' '' "$pit"
+runs dry_run_pc		0 'PIC and PIT: yes' '' --dry-run "$multiboot"
+runs dry_run_no_pc	0 'PIC and PIT: no' '' --dry-run "$exit"
+
 cp "$cmdline" "$work/kit-kernel" && echo 'from the file' >"$work/kit-cmdline"
 runs cmdline_linuxkit	0 '^cmdline: from the file more$' '' "$work/kit" -- more
 runs cmdline_replaced	0 '^cmdline: else$' '' --cmdline else "$work/kit"

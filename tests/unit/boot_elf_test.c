@@ -102,6 +102,7 @@ static void unikernel_is_entered_through_pvh(void)
 	struct boot_source source;
 	struct elf elf = unikernel();
 
+	elf.header.e_entry = BASE + 0x10; /* the same, so there is no other */
 	CU_ASSERT_FATAL(opens(&elf, &source));
 	CU_ASSERT_EQUAL(source.format, FORMAT_ELF);
 	CU_ASSERT_EQUAL(source.protocol, PROTOCOL_PVH);
@@ -133,7 +134,7 @@ static void mayfly_note_says_what_is_needed(void)
 {
 	struct boot_source source;
 
-	for (uint32_t needs = 0; needs < 32; needs++) {
+	for (uint32_t needs = 0; needs < 64; needs++) {
 		struct elf elf = unikernel();
 
 		note_add(&elf, "Mayfly", 1, &needs, sizeof(needs));
@@ -143,10 +144,11 @@ static void mayfly_note_says_what_is_needed(void)
 		CU_ASSERT_EQUAL(source.needs.console_input, !!(needs & 4));
 		CU_ASSERT_EQUAL(source.needs.legacy, !!(needs & 8));
 		CU_ASSERT_EQUAL(source.needs.cpuid, !!(needs & 16));
+		CU_ASSERT_EQUAL(source.needs.pc, !!(needs & 32));
 		boot_close(&source);
 	}
 	struct elf elf = unikernel();
-	uint32_t unknown = 32;
+	uint32_t unknown = 64;
 
 	note_add(&elf, "Mayfly", 1, &unknown, sizeof(unknown));
 	CU_ASSERT(refused(&elf, "use a newer one"));
@@ -201,6 +203,7 @@ static void protocol_can_be_chosen(void)
 		char path[64];
 		int fd, error;
 
+		elf.header.e_entry = BASE + 0x10;
 		if (cases[i].guest_is_linux)
 			note_add(&elf, "Xen", 6, "linux", 6);
 		fd = image_file(elf.bytes, sizeof(elf.bytes), path);
@@ -386,14 +389,56 @@ static void lying_notes_are_refused(void)
 	CU_ASSERT(refused(&elf, "outside the file"));
 }
 
+/* 4 MiB is where programs are linked; a program that moves is linked at 0. */
 static void program_is_refused(void)
 {
+	static const uint64_t places[] = {0x400000, 0x200000, 0};
 	struct elf elf = plain();
+	uint32_t abi[4] = {0};
 
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		elf.segments[0].p_paddr = elf.segments[0].p_vaddr = places[i];
+		CU_ASSERT(refused(&elf, "not a kernel"));
+	}
+	elf = plain();
+	note_add(&elf, "GNU", 1, abi, sizeof(abi));
 	CU_ASSERT(refused(&elf, "not a kernel"));
-	/* Even one whose segments could not be loaded. */
-	elf.segments[0].p_paddr = 0;
+	elf = plain();
+	elf.segments[elf.header.e_phnum++].p_type = PT_INTERP;
 	CU_ASSERT(refused(&elf, "not a kernel"));
+	elf = plain();
+	elf.header.e_machine = EM_386;
+	CU_ASSERT(refused(&elf, "not a kernel"));
+}
+
+static void unikernel_without_notes_has_linux_entry(void)
+{
+	struct elf elf = plain();
+	struct boot_source source;
+
+	CU_ASSERT_FATAL(opens(&elf, &source));
+	CU_ASSERT_EQUAL(source.protocol, PROTOCOL_LINUX64);
+	CU_ASSERT(!source.needs.linux_kernel && source.needs.pc);
+	CU_ASSERT_EQUAL(source.elf_entry, BASE);
+	CU_ASSERT_EQUAL(boot_cmdline_max(&source), BOOT_CMDLINE_MAX - 1);
+	boot_close(&source);
+
+	/* OSv: at other addresses than it is linked for, by both kinds of entry. */
+	elf.segments[0].p_flags |= PF_X;
+	elf.segments[0].p_vaddr = 0x40200000;
+	elf.segments[0].p_paddr = 0x200000;
+	for (unsigned i = 0; i < 2; i++) {
+		elf.header.e_entry = i ? 0x40200010 : 0x200010;
+		CU_ASSERT_FATAL(opens(&elf, &source));
+		CU_ASSERT_EQUAL(source.elf_entry, 0x200010);
+		boot_close(&source);
+	}
+	/* One with a PVH entry too is entered by that, and needs no PC. */
+	note_add(&elf, "Xen", 18, &(uint32_t){0x200020}, 4);
+	CU_ASSERT_FATAL(opens(&elf, &source));
+	CU_ASSERT_EQUAL(source.protocol, PROTOCOL_PVH);
+	CU_ASSERT(source.has_linux64 && !source.needs.pc);
+	boot_close(&source);
 }
 
 static void elf32_is_widened(void)
@@ -590,6 +635,7 @@ int main(void)
 	        UNIT(entry_must_be_in_the_file),
 	        UNIT(lying_notes_are_refused),
 	        UNIT(program_is_refused),
+	        UNIT(unikernel_without_notes_has_linux_entry),
 	        UNIT(elf32_is_widened),
 	        UNIT(load_fills_memory_and_start_info),
 	        UNIT(initrds_are_one_pvh_module),

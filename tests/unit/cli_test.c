@@ -212,7 +212,7 @@ static void wrong_usage_is_one_line_and_status_2(void)
 	        {"run --cpus 0 x", "--cpus: '0'", 2},
 	        {"run --cpus 10000 x", "from 1 to 4096", 2},
 	        {"run --cpus 4294967297 x", "--cpus: '4294967297'", 2},
-	        {"run --boot efi x", "auto, pvh or linux", 2},
+	        {"run --boot efi x", "auto, pvh, linux, multiboot or multiboot2", 2},
 	        {"run --console vga x", "serial, virtio or none", 2},
 	        {"run --on-reboot maybe x", "exit or restart", 2},
 	        {"run --grace soon x", "--grace: 'soon'", 2},
