@@ -36,6 +36,7 @@ enum {
 	LEAF_CACHE = 4,
 	LEAF_POWER = 6,
 	LEAF_TOPOLOGY = 0xb,
+	LEAF_XSAVE = 0xd,
 	LEAF_TSC = 0x15,
 	LEAF_FREQUENCY = 0x16,
 	LEAF_TOPOLOGY_V2 = 0x1f,
@@ -378,11 +379,30 @@ int cpuid_fetch(struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpu
 	return 0;
 }
 
+/*
+ * A guest writes XCR0 before it uses what is in it, so it may find all of it enabled. It
+ * must where XSETBV does not lead to KVM (SVM as QEMU 7.2 emulates it): KVM would go on to
+ * run the guest with the x87 alone that XCR0 has after reset, and AVX would fault.
+ */
+static int set_xcr0(struct cpuid_table *table, int vcpu_fd)
+{
+	const struct kvm_cpuid_entry2 *xsave = find(table, LEAF_XSAVE, 0);
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1};
+
+	if (!xsave || !xsave->eax)
+		return 0;
+	xcrs.xcrs[0].value = (uint64_t)xsave->edx << 32 | xsave->eax;
+	if (ioctl(vcpu_fd, KVM_SET_XCRS, &xcrs) < 0)
+		return log_error(-errno, "cpuid: KVM refuses XCR0 %#llx: %s",
+		        (unsigned long long)xcrs.xcrs[0].value, strerror(errno));
+	return 0;
+}
+
 int cpuid_set(struct cpuid_table *table, int vcpu_fd, unsigned index)
 {
 	cpuid_patch(table, index);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, table) < 0)
 		return log_error(-errno, "cpuid: KVM refuses the table of vCPU %u: %s",
 		        index, strerror(errno));
-	return 0;
+	return set_xcr0(table, vcpu_fd);
 }

@@ -134,6 +134,7 @@ bed_build_l2() {
 	bed_module_order $l2_modules >"$system/lib/modules/order"
 	cp "$bed/root/lib/modules/$version/modules.dep" "$system/lib/modules/$version/"
 	cc -O2 -Wall -Wextra -static -nostdlib -o "$system/bin/mark" "$here/l2/mark.c"
+	cc -O2 -Wall -Wextra -static -s -o "$system/bin/avx" "$here/l2/avx.c"
 	cc -O2 -Wall -Wextra -static -s -o "$system/bin/dns" "$here/l1/dns.c"
 	install -m 755 "$here/l2/init" "$system/init"
 	mkdir "$system/tests"
@@ -240,13 +241,12 @@ bed_boot() {
 	directory=$2
 	limit=$3
 	shift 3
-	# QEMU 7.2 does not let SVM intercept XSETBV: KVM would not learn a guest's XCR0, nor its CPUID follow.
 	if [ "${BED_ICOUNT:-0}" = 1 ]; then
-		machine="-accel tcg -cpu max,-xsave,-erms,-fsrm -smp 1 -icount shift=1,sleep=off -seed 1
+		machine="-accel tcg -cpu max,-erms,-fsrm -smp 1 -icount shift=1,sleep=off -seed 1
 			-rtc base=2020-01-01,clock=vm"
 		ticks=
 	else
-		machine="-accel tcg,thread=multi -cpu max,-xsave -smp ${BED_CPUS:-1}"
+		machine="-accel tcg,thread=multi -cpu max -smp ${BED_CPUS:-1}"
 		# QEMU 7.2's SVM now and then loses an interrupt that comes while a guest runs. If that was a
 		# one-shot timer, L1 sleeps for ever; one that ticks comes again.
 		ticks="nohz=off highres=off"

@@ -20,6 +20,7 @@ boots() {
 	check "${name}_counts_serial_interrupts" above_zero "$(said serial)"
 	check "${name}_counts_timer_interrupts" above_zero "$(said timer)"
 	equal "${name}_uses_kvm_clock" kvm-clock "$(said clocksource)"
+	equal "${name}_keeps_avx_registers" kept "$(said avx)"
 	equal "${name}_${ending}_is_status_0" 0 "$status"
 }
 
