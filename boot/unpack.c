@@ -8,29 +8,19 @@
  * the payload is copied once, and named by content and unpacked in that copy, so that
  * nobody who changes the file meanwhile can have one payload named and another unpacked.
  *
- * Decompressors have had their bugs, so a child does it that can only write to the new
- * file, up to its size (RLIMIT_FSIZE), for a bounded time, and exit: a seccomp filter ends it
- * at any other system call. Its memory is one mapping made before. If it was taken over, it
- * can do no more than its payload could: choose what kernel stands under that payload's
- * name. What it wrote is checked as any ELF file is.
+ * Decompressors have had their bugs, so they work in a sandbox (sandbox.h). If it was taken
+ * over, it can do no more than its payload could: choose what kernel stands under that
+ * payload's name. What it wrote is checked as any ELF file is.
  *
  * Whatever goes wrong, the bzImage is booted as it is.
  */
 #include <elf.h>
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "boot/boot.h"
@@ -38,13 +28,8 @@
 #include "boot/decode.h"
 #include "boot/linux.h"
 #include "boot/loader.h"
+#include "boot/sandbox.h"
 #include "vmm/log.h"
-
-#if defined(__x86_64__)
-#define HOST_ARCH AUDIT_ARCH_X86_64
-#elif defined(__riscv)
-#define HOST_ARCH AUDIT_ARCH_RISCV64
-#endif
 
 enum {
 	UNPACK_MAX = 512 << 20,
@@ -111,69 +96,31 @@ static int payload_copy(const struct boot_source *source, struct payload *payloa
 	return boot_read(source, payload->offset, payload->data, payload->size);
 }
 
-/* Only pwrite(2) on `fd`, and the end. */
-static int confine(int fd)
+struct job {
+	const struct payload *payload;
+	int fd;
+};
+
+static int work(void *context, void *memory)
 {
-	struct sock_filter code[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, HOST_ARCH, 0, 5),
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 4, 0),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 0, 2),
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-	                offsetof(struct seccomp_data, args[0])),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)fd, 1, 0),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+	const struct job *job = context;
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		return -errno;
-	return 0;
-}
-
-/* What the child does; the error becomes its exit status. */
-static int work(const struct payload *payload, int fd, pid_t parent)
-{
-	const struct rlimit cpu = {CHILD_CPU_S, CHILD_CPU_S}, core = {0, 0},
-	                    file = {payload->unpacked_size, payload->unpacked_size};
-	void *memory = mmap(NULL, DECODE_MEMORY, PROT_READ | PROT_WRITE,
-	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		return -ENOMEM;
-	madvise(memory, DECODE_MEMORY, MADV_HUGEPAGE);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-	        setrlimit(RLIMIT_CPU, &cpu) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
-	        setrlimit(RLIMIT_FSIZE, &file) < 0 || confine(fd) < 0)
-		return -EPERM;
-	return decode(payload->data, payload->size, fd, payload->unpacked_size, memory);
-}
-
-static int child_error(int status)
-{
-	if (!WIFEXITED(status))
-		return -ECHILD;
-	return -WEXITSTATUS(status);
+	return decode(job->payload->data, job->payload->size, job->fd,
+	        job->payload->unpacked_size, memory);
 }
 
 /* Unpacks into the empty file `fd`. */
 static int unpack(const struct payload *payload, int fd)
 {
-	pid_t parent = getpid(), pid = fork();
-	int status, error;
+	const struct sandbox sandbox = {
+	        .cpu_s = CHILD_CPU_S,
+	        .write_fd = fd,
+	        .write_size = payload->unpacked_size,
+	        .memory = DECODE_MEMORY,
+	};
+	struct job job = {payload, fd};
+	int error = sandbox_run(&sandbox, work, &job);
 
-	if (pid < 0)
-		return -errno;
-	/* Plainly, for a sanitizer does more before _exit(), which the filter forbids. */
-	while (pid == 0)
-		syscall(SYS_exit_group, -work(payload, fd, parent));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	error = child_error(status);
 	if (!error && ftruncate(fd, (off_t)payload->unpacked_size) < 0)
 		error = -errno;
 	return error;
