@@ -107,7 +107,7 @@ static int kernel_load(const struct boot_source *source, struct memory *memory,
 		if (!is_ram(machine, segment))
 			return segment_misplaced(source, segment);
 		error = load(memory, segment->guest, segment->file_size,
-		        source->kernel_fd, segment->offset);
+		        source->kernel_fd, source->kernel_offset + segment->offset);
 		if (error == -ENODATA)
 			return log_error(error, "image: '%s' was cut while it was read",
 			        source->kernel_path);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct boot_medium;
 struct memory;
 
 enum {
@@ -78,7 +79,7 @@ struct boot_segment {
 	uint64_t guest;
 	uint64_t size;      /* in memory */
 	uint64_t file_size; /* of it from the file; the rest is zero */
-	uint64_t offset;    /* in the file */
+	uint64_t offset;    /* in the kernel */
 	uint32_t flags;     /* PF_R, PF_W, PF_X */
 };
 
@@ -95,15 +96,19 @@ struct boot_multiboot {
 /* An open image. Strings and fds belong to it until boot_close(). */
 struct boot_source {
 	char *name;        /* as the user gave it */
-	char *kernel_path; /* the file that holds the kernel */
+	char *kernel_path; /* the file that holds the kernel; in an image, "image:path" */
 	int kernel_fd;
-	uint64_t kernel_size;
+	uint64_t kernel_offset, kernel_size; /* in that file */
 	char *initrd_paths[BOOT_FILES_INITRDS];
 	int initrd_fds[BOOT_FILES_INITRDS];
-	uint64_t initrd_sizes[BOOT_FILES_INITRDS];
+	uint64_t initrd_offsets[BOOT_FILES_INITRDS], initrd_sizes[BOOT_FILES_INITRDS];
 	unsigned initrd_count;
 	char *cmdline; /* what the image itself brings (x-cmdline), or "" */
 	bool linuxkit; /* found as a LinuxKit name */
+	char *disk_path; /* the image is this disk, too, to be the first one; NULL: none */
+	bool disk_readonly; /* by its kind: an ISO, squashfs, erofs */
+	char *root_was;     /* root= before it was made to mean that disk, or NULL */
+	char *config_path; /* of the boot loader's configuration that was followed, or NULL */
 
 	/* What boot_open() found out. */
 	enum boot_format format;
@@ -128,14 +133,20 @@ struct boot_source {
 };
 
 /*
- * Opens IMAGE `name` (a kernel, a unikernel, or else a LinuxKit name x with x-kernel beside
- * it) or, if `kernel` is not NULL, that kernel; `initrds` replace the image's own. Probes by
- * content and checks all headers for `machine`. On failure logs one line that names the
- * option or file and the remedy, and leaves nothing open.
+ * Opens IMAGE `name` (a kernel, a unikernel, a disk image with a boot loader's configuration
+ * in it, or else a LinuxKit name x with x-kernel beside it) or, if `kernel` is not NULL, that
+ * kernel; `initrds` replace the image's own. Probes by content and checks all headers for
+ * `machine`. On failure logs one line that names the option or file and the remedy, and
+ * leaves nothing open. May fork: no other thread may exist.
  */
 int boot_open(struct boot_source *source, const char *name, const char *kernel,
         const char *const *initrds, unsigned initrd_count, enum boot_protocol protocol,
         enum boot_machine machine);
+
+/* The same for a disk image that only `medium` can read; its file is `name`. */
+int boot_open_medium(struct boot_source *source, const char *name,
+        const struct boot_medium *medium, const char *const *initrds,
+        unsigned initrd_count, enum boot_protocol protocol, enum boot_machine machine);
 
 /*
  * Makes of a bzImage the vmlinux in it, out of a cache or newly unpacked, so that no guest

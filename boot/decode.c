@@ -13,6 +13,8 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "boot/bytes.h"
+
 enum {
 	PAGE_SIZE = 4096,
 	/* Small enough to be in the cache still when it is written. */
@@ -223,11 +225,6 @@ static int xz_decode(struct job *job)
 static int lzma_alone_decode(struct job *job)
 {
 	return lzma_decode(job, false);
-}
-
-static uint32_t read_le32(const unsigned char *from)
-{
-	return from[0] | from[1] << 8 | from[2] << 16 | (uint32_t)from[3] << 24;
 }
 
 /*

@@ -132,8 +132,8 @@ int initrd_load(const struct boot_source *source, struct memory *memory,
 	image->initrd_size = size;
 	for (unsigned i = 0; i < source->initrd_count; i++) {
 		at = initrd_guest(source, image, i);
-		error = memory_load(
-		        memory, at, source->initrd_sizes[i], source->initrd_fds[i], 0);
+		error = memory_load(memory, at, source->initrd_sizes[i],
+		        source->initrd_fds[i], source->initrd_offsets[i]);
 		if (error)
 			return log_error(error, "--initrd: cannot load '%s': %s",
 			        source->initrd_paths[i], strerror(-error));

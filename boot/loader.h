@@ -72,7 +72,15 @@ void multiboot_memory(
 
 /* probe.c: finds the format, or logs what the file is instead and what helps. */
 int boot_probe(struct boot_source *source, enum boot_machine machine);
-/* Exactly `size` bytes of the kernel's file; -ENODATA past its end; silent. */
+/*
+ * extract.c: if the kernel's file is a disk image or the like, it becomes the kernel in it,
+ * with its initrds and its command line. `medium` is what to read instead of the file, or
+ * NULL. -ENOEXEC, silent: it is nothing of the kind; any other error is logged.
+ */
+int boot_extract(struct boot_source *source, const struct boot_medium *medium);
+/* root.c: the image's root= means its disk, as this machine has it. */
+int boot_root(struct boot_source *source);
+/* Exactly `size` bytes of the kernel; -ENODATA past its end; silent. */
 int boot_read(
         const struct boot_source *source, uint64_t offset, void *data, size_t size);
 /* Whether one of the segments has what stands at this guest address in the file. */

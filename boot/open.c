@@ -109,6 +109,7 @@ static int initrd_add(struct boot_source *source, struct file *file)
 		return error;
 	}
 	source->initrd_paths[i] = file->path;
+	source->initrd_offsets[i] = 0;
 	source->initrd_fds[i] = file->fd;
 	source->initrd_sizes[i] = file->size;
 	source->initrd_count++;
@@ -136,11 +137,32 @@ static int cmdline_set(struct boot_source *source, const struct file *file)
 	return 0;
 }
 
+/* The root as a disk of its own, the first that there is. */
+static int root_disk_find(struct boot_source *source, const char *name)
+{
+	static const char *const suffixes[] = {"-squashfs.img", "-erofs.img", ".iso"};
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		struct file file = {0};
+		int error = beside_open(name, suffixes[i], &file);
+
+		if (error && error != -ENOENT && error != -EISDIR)
+			return error;
+		if (error)
+			continue;
+		source->disk_path = file.path;
+		source->disk_readonly = true;
+		close(file.fd);
+		return 0;
+	}
+	return 0;
+}
+
 /* What stands beside a LinuxKit kernel; each file may be missing. */
 static int linuxkit_open(struct boot_source *source, const char *name, bool own_initrd)
 {
 	struct file file = {0};
-	int error;
+	int error = -ENOENT;
 
 	source->linuxkit = true;
 	if (own_initrd) {
@@ -148,6 +170,11 @@ static int linuxkit_open(struct boot_source *source, const char *name, bool own_
 		if (!error)
 			error = initrd_add(source, &file);
 		if (error && error != -ENOENT)
+			return error;
+	}
+	if (error == -ENOENT) {
+		error = root_disk_find(source, name);
+		if (error)
 			return error;
 	}
 	error = beside_open(name, "-cmdline", &file);
@@ -184,25 +211,51 @@ static int image_open(struct boot_source *source, const char *name, bool own_ini
 }
 
 static int files_open(struct boot_source *source, const char *name, const char *kernel,
-        const char *const *initrds, unsigned initrd_count)
+        bool own_initrd)
 {
 	struct file file = {0};
 	int error;
 
-	if (kernel) {
-		error = file_missing(
-		        "--kernel", kernel, file_open("--kernel", kernel, &file));
-		if (!error)
-			kernel_set(source, &file);
-	} else {
-		error = image_open(source, name, !initrd_count);
-	}
+	if (!kernel)
+		return image_open(source, name, own_initrd);
+	error = file_missing("--kernel", kernel, file_open("--kernel", kernel, &file));
+	if (!error)
+		kernel_set(source, &file);
+	return error;
+}
+
+static int initrds_open(
+        struct boot_source *source, const char *const *initrds, unsigned initrd_count)
+{
+	struct file file = {0};
+	int error = 0;
+
 	for (unsigned i = 0; i < initrd_count && !error; i++) {
 		error = file_missing("--initrd", initrds[i],
 		        file_open("--initrd", initrds[i], &file));
 		if (!error)
 			error = initrd_add(source, &file);
 	}
+	return error;
+}
+
+/* The files are open: what are they, and how is that entered? */
+static int source_finish(struct boot_source *source, int error,
+        enum boot_protocol protocol, enum boot_machine machine)
+{
+	if (!error && !source->cmdline) {
+		source->cmdline = strdup("");
+		if (!source->cmdline)
+			error = log_error(-ENOMEM, "image: no memory");
+	}
+	if (!error)
+		error = boot_probe(source, machine);
+	if (!error && source->disk_path)
+		error = boot_root(source);
+	if (!error)
+		error = boot_choose(source, protocol);
+	if (error)
+		boot_close(source);
 	return error;
 }
 
@@ -216,19 +269,35 @@ int boot_open(struct boot_source *source, const char *name, const char *kernel,
 	        .name = strdup(name ? name : kernel), .protocol = protocol};
 	if (!source->name)
 		return log_error(-ENOMEM, "image: no memory");
-	error = files_open(source, name, kernel, initrds, initrd_count);
-	if (!error && !source->cmdline) {
-		source->cmdline = strdup("");
-		if (!source->cmdline)
-			error = log_error(-ENOMEM, "image: no memory");
+	error = files_open(source, name, kernel, !initrd_count);
+	if (!error)
+		error = initrds_open(source, initrds, initrd_count);
+	return source_finish(source, error, protocol, machine);
+}
+
+int boot_open_medium(struct boot_source *source, const char *name,
+        const struct boot_medium *medium, const char *const *initrds,
+        unsigned initrd_count, enum boot_protocol protocol, enum boot_machine machine)
+{
+	struct file file = {0};
+	int error;
+
+	*source = (struct boot_source){.name = strdup(name)};
+	if (!source->name)
+		return log_error(-ENOMEM, "image: no memory");
+	error = file_missing("image", name, file_open("image", name, &file));
+	if (!error) {
+		kernel_set(source, &file);
+		error = initrds_open(source, initrds, initrd_count);
 	}
 	if (!error)
-		error = boot_probe(source, machine);
-	if (!error)
-		error = boot_choose(source, protocol);
-	if (error)
-		boot_close(source);
-	return error;
+		error = boot_extract(source, medium);
+	if (error == -ENOEXEC)
+		log_error(error,
+		        "image: '%s' holds no file system that is known here: give it "
+		        "as --disk, with a kernel",
+		        name);
+	return source_finish(source, error, protocol, machine);
 }
 
 void boot_close(struct boot_source *source)
@@ -242,6 +311,9 @@ void boot_close(struct boot_source *source)
 	}
 	free(source->devices);
 	free(source->cmdline);
+	free(source->disk_path);
+	free(source->root_was);
+	free(source->config_path);
 	free(source->name);
 	*source = (struct boot_source){0};
 }

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boot/loader.h"
+#include "boot/medium.h"
 #include "vmm/log.h"
 
 static const struct image_format *const formats[] = {
@@ -12,6 +12,7 @@ static const struct image_format *const formats[] = {
         &format_bzimage,
         &format_flat,
 };
+enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
 
 /* Linux's flat images (Documentation/arch/riscv/boot-image-header.rst, arm64/booting.rst). */
 static const struct {
@@ -53,22 +54,12 @@ static const struct {
 int boot_read(
         const struct boot_source *source, uint64_t offset, void *data, size_t size)
 {
-	char *to = data;
+	struct boot_medium file = medium_of_file(
+	        source->kernel_fd, source->kernel_offset + source->kernel_size);
 
 	if (offset > source->kernel_size || size > source->kernel_size - offset)
 		return -ENODATA;
-	while (size) {
-		ssize_t done = pread(source->kernel_fd, to, size, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done ? -errno : -ENODATA;
-		to += done;
-		offset += (uint64_t)done;
-		size -= (size_t)done;
-	}
-	return 0;
+	return medium_read(&file, source->kernel_offset + offset, data, size);
 }
 
 bool boot_file_holds(const struct boot_source *source, uint64_t guest)
@@ -137,13 +128,23 @@ static int explain(const struct boot_source *source, enum boot_machine machine)
 	        source->kernel_path);
 }
 
+static int formats_probe(struct boot_source *source, enum boot_machine machine)
+{
+	int error = -ENOEXEC;
+
+	for (size_t i = 0; error == -ENOEXEC && i < FORMATS; i++)
+		error = formats[i]->probe(source, machine);
+	return error;
+}
+
 int boot_probe(struct boot_source *source, enum boot_machine machine)
 {
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		int error = formats[i]->probe(source, machine);
+	int error = formats_probe(source, machine);
 
-		if (error != -ENOEXEC)
-			return error;
+	if (error == -ENOEXEC && !source->disk_path) {
+		error = boot_extract(source, NULL);
+		if (!error)
+			error = formats_probe(source, machine);
 	}
-	return explain(source, machine);
+	return error == -ENOEXEC ? explain(source, machine) : error;
 }

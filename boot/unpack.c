@@ -225,6 +225,7 @@ static int adopt(struct boot_source *source, int fd, uint64_t size)
 	if (fstat(fd, &stat) < 0 || (uint64_t)stat.st_size != size || !is_vmlinux(fd))
 		return -ENOEXEC;
 	source->kernel_fd = fd;
+	source->kernel_offset = 0;
 	source->kernel_size = size;
 	source->segment_count = 0;
 	source->has_linux64 = false;

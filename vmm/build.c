@@ -181,14 +181,13 @@ static int open_nics(struct vm *vm)
 
 static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *virtio)
 {
-	const struct config *config = vm->plan->config;
 	const struct disk_config *disk_config;
 	struct disk *disk;
 	struct nic *nic;
 
 	switch (virtio->kind) {
 	case PLAN_DISK:
-		disk_config = &config->disks[virtio->index];
+		disk_config = plan_disk(vm->plan, virtio->index);
 		disk = disk_open(disk_config);
 		return disk ? virtio_blk_create(&vm->host, disk, disk_config->id)
 		            : NULL;

@@ -6,6 +6,8 @@
 
 #include "boot/boot.h"
 #include "vmm/arch.h"
+#include "vmm/config.h"
+#include "vmm/image.h"
 #include "vmm/json.h"
 
 static const char *const formats[] = {
@@ -59,6 +61,12 @@ static void print_text(const struct boot_source *source)
 		        source->initrd_sizes[i]);
 	if (source->cmdline && *source->cmdline)
 		printf("cmdline   %s\n", source->cmdline);
+	if (source->config_path)
+		printf("config    %s\n", source->config_path);
+	if (source->disk_path)
+		printf("disk      %s, the first one\n", source->disk_path);
+	if (source->root_was)
+		printf("root      was %s, is /dev/vda\n", source->root_was);
 	printf("boots by  %s%s\n", boot_protocol_name(source->protocol),
 	        source->has_pvh && source->has_linux64 ? " (pvh and linux are possible)"
 	                                               : "");
@@ -108,6 +116,8 @@ static void print_json(const struct boot_source *source)
 	put_member("format", formats[source->format]);
 	put_member("boot", boot_protocol_name(source->protocol));
 	put_member("cmdline", source->cmdline ? source->cmdline : "");
+	put_member("config", source->config_path ? source->config_path : "");
+	put_member("disk", source->disk_path ? source->disk_path : "");
 	printf("\"linuxkit\":%s,\"linux\":%s,\"pvh\":%s,\"linux64\":%s,\"initrd\":[",
 	        source->linuxkit ? "true" : "false",
 	        source->needs.linux_kernel ? "true" : "false",
@@ -117,6 +127,9 @@ static void print_json(const struct boot_source *source)
 		fputs(i ? "," : "", stdout);
 		json_put_string(stdout, source->initrd_paths[i]);
 	}
+	printf("],\"kernel_size\":%" PRIu64 ",\"initrd_sizes\":[", source->kernel_size);
+	for (unsigned i = 0; i < source->initrd_count; i++)
+		printf("%s%" PRIu64, i ? "," : "", source->initrd_sizes[i]);
 	/* Addresses as text: JSON's numbers lose digits beyond 2^53 in many readers. */
 	printf("],\"entry\":\"%#" PRIx64 "\",\"segments\":[", entry(source));
 	for (unsigned i = 0; i < source->segment_count; i++) {
@@ -146,9 +159,11 @@ static void print_json(const struct boot_source *source)
 int inspect_image(const char *image, bool json)
 {
 	struct boot_source source;
+	struct config config;
 
-	if (boot_open(
-	            &source, image, NULL, NULL, 0, PROTOCOL_AUTO, arch_layout.machine))
+	config_init(&config);
+	config.image = image;
+	if (image_open(&source, &config, PROTOCOL_AUTO))
 		return 1;
 	if (json)
 		print_json(&source);

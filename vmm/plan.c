@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/arch.h"
+#include "vmm/image.h"
 #include "vmm/json.h"
 #include "vmm/log.h"
 
@@ -39,12 +40,21 @@ static void place(struct plan *plan, enum plan_kind kind, unsigned index)
 	};
 }
 
+const struct disk_config *plan_disk(const struct plan *plan, unsigned index)
+{
+	if (!plan->image_disk.path)
+		return &plan->config->disks[index];
+	return index ? &plan->config->disks[index - 1] : &plan->image_disk;
+}
+
 /* Disks come first: a guest takes the first disk for its root. */
 static int place_devices(struct plan *plan)
 {
 	const struct config *config = plan->config;
 
-	if (config->disk_count > PLAN_DISKS)
+	unsigned count = config->disk_count + (plan->image_disk.path != NULL);
+
+	if (count > PLAN_DISKS)
 		return log_error(
 		        -EINVAL, "--disk: at most %d as virtio disks", PLAN_DISKS);
 	for (unsigned i = 0; i < config->disk_count; i++) {
@@ -60,7 +70,7 @@ static int place_devices(struct plan *plan)
 			        "--disk '%s': block-size= is for Solo5 unikernels only",
 			        disk->path);
 	}
-	for (unsigned i = 0; i < config->disk_count; i++)
+	for (unsigned i = 0; i < count; i++)
 		place(plan, PLAN_DISK, i);
 	for (unsigned i = 0; i < config->nic_count; i++)
 		place(plan, PLAN_NIC, i);
@@ -326,12 +336,10 @@ static int open_image(struct boot_source *source, const struct config *config,
 	int error;
 
 	/* Others may be chosen once a bzImage is unpacked. */
-	error = boot_open(source, config->image, config->kernel, config->initrds,
-	        config->initrd_count,
+	error = image_open(source, config,
 	        protocol == PROTOCOL_MULTIBOOT || protocol == PROTOCOL_MULTIBOOT2
 	                ? protocol
-	                : PROTOCOL_AUTO,
-	        arch_layout.machine);
+	                : PROTOCOL_AUTO);
 	if (error)
 		return error;
 	timeline_mark(timeline, "image");
@@ -352,6 +360,12 @@ int plan_create(
 	if (error)
 		return error;
 	plan->needs = plan->source.needs;
+	if (plan->source.disk_path)
+		plan->image_disk = (struct disk_config){
+		        .path = plan->source.disk_path,
+		        .readonly = plan->source.disk_readonly,
+		        .ephemeral = !plan->source.disk_readonly,
+		};
 	error = plan->source.declares_devices ? attach_devices(plan)
 	                                      : place_devices(plan);
 	if (error)
@@ -396,11 +410,15 @@ static const char *virtio_name(
 {
 	const struct plan_virtio *virtio = &plan->virtio[i];
 	const struct config *config = plan->config;
+	const struct disk_config *disk;
 
 	switch (virtio->kind) {
 	case PLAN_DISK:
-		snprintf(text, size, "disk %s%s", config->disks[virtio->index].path,
-		        config->disks[virtio->index].readonly ? " (read-only)" : "");
+		disk = plan_disk(plan, virtio->index);
+		snprintf(text, size, "disk %s%s", disk->path,
+		        disk->readonly    ? " (read-only)"
+		        : disk->ephemeral ? " (changes are thrown away)"
+		                          : "");
 		break;
 	case PLAN_NIC:
 		snprintf(text, size, "net %s", nic_name(&config->nics[virtio->index]));
@@ -434,7 +452,12 @@ void plan_print(const struct plan *plan)
 	        yes(plan->needs.irqchip), yes(plan->needs.acpi),
 	        yes(plan->needs.legacy), yes(plan->needs.pc),
 	        yes(plan->needs.console_input));
+	if (source->config_path)
+		printf("config     %s\n", source->config_path);
 	printf("cmdline    %s\n", plan->cmdline);
+	if (source->root_was && !plan->config->cmdline)
+		printf("rewritten  root=%s, which is %s here\n", source->root_was,
+		        source->disk_path);
 	printf("added      %s\n", *plan->additions ? plan->additions : "(nothing)");
 	printf("\n%-18s %-18s %s\n", "from", "to", "memory map");
 	for (unsigned i = 0; i < plan->region_count; i++)
@@ -486,6 +509,14 @@ void plan_print_json(const struct plan *plan)
 	        plan->needs.console_input ? "true" : "false");
 	printf(",\"cmdline\":");
 	json_put_string(stdout, plan->cmdline);
+	if (source->config_path) {
+		printf(",\"config\":");
+		json_put_string(stdout, source->config_path);
+	}
+	if (source->root_was && !plan->config->cmdline) {
+		printf(",\"rewritten_root\":");
+		json_put_string(stdout, source->root_was);
+	}
 	printf(",\"added\":");
 	json_put_string(stdout, plan->additions);
 	printf(",\"memory_map\":[");

@@ -21,7 +21,7 @@ enum plan_kind { PLAN_DISK, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
 /* One virtio device and its place. */
 struct plan_virtio {
 	enum plan_kind kind;
-	unsigned index; /* into config->disks or config->nics */
+	unsigned index; /* plan_disk(), or into config->nics */
 	uint64_t base, size;
 	unsigned gsi;
 };
@@ -45,9 +45,10 @@ struct plan {
 	unsigned virtio_count;
 	struct plan_attachment attachments[PLAN_ATTACHMENTS];
 	unsigned attachment_count;
-	char *cmdline;            /* final */
-	char *additions;          /* the part of it that the monitor added */
-	bool triple_fault_resets; /* reboot=t */
+	char *cmdline;                 /* final */
+	char *additions;               /* the part of it that the monitor added */
+	bool triple_fault_resets;      /* reboot=t */
+	struct disk_config image_disk; /* the image itself, if it has a path */
 };
 
 /*
@@ -56,6 +57,9 @@ struct plan {
 int plan_create(
         struct plan *plan, const struct config *config, struct timeline *timeline);
 void plan_destroy(struct plan *plan);
+
+/* A virtio disk by its index: the image's own first, then those of the configuration. */
+const struct disk_config *plan_disk(const struct plan *plan, unsigned index);
 
 /* For --dry-run: the configuration and the memory map, as text or as JSON. */
 void plan_print(const struct plan *plan);

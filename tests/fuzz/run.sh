@@ -3,7 +3,7 @@
 #
 #   run.sh SECONDS TARGET...
 #
-# A corpus grows in build/corpus/NAME and is used again; what a target falls over is kept
+# A corpus grows in build/corpus/NAME, from what tests/images.py makes, and is used again; what a target falls over is kept
 # in build/crashes, named in the verdict. FUZZ_JOBS targets (2) run at a time.
 set -u
 cd "$(dirname "$0")/../.."
@@ -26,6 +26,9 @@ fuzz() {
 		return 1
 	fi
 }
+
+PATH=$PATH:/usr/sbin:/sbin python3 tests/images.py seeds "$build/corpus" ||
+	echo "# fuzz: no images to start from"
 
 status=0
 for target; do

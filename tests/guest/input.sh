@@ -2,6 +2,7 @@
 # Bad input: each gets one line on stderr that names the option or the file, and status 1
 # (this host, this file) or 2 (usage), within 5 s; no process and no file is left behind.
 set -u
+images_py=$(cd "$(dirname "$0")/.." && pwd)/images.py
 . "$(dirname "$0")/lib.sh"
 hello=$guests/hello
 limit=5
@@ -154,6 +155,21 @@ bz-32		without a 64-bit entry
 bz-low		damaged pref_address
 bz-huge		above 4 GiB
 TABLE
+
+# Disk images, ISOs and the like: from right ones, each damaged in one place (tests/images.py). What is read of them is
+# read by a child that is bounded in time; its memory is that of the monitor and 64 MiB.
+python3 "$images_py" damaged "$images" >"$work/damaged" || not_ok damaged_images "cannot be made"
+while IFS=$'\t' read -r image text; do
+	via='prlimit --as=300000000' bad "image_$image" 1 "'$images/$image.*$text" "$images/$image"
+done <"$work/damaged"
+equal damaged_images_are_many yes "$([ "$(wc -l <"$work/damaged")" -ge 60 ] && echo yes)"
+python3 "$images_py" good "$work/good" "$images/bzimage"
+for image in "$work"/good/*; do
+	timeout 5 "$mayfly" inspect --json "$image" >"$work/out" 2>"$work/err"
+	equal "image_${image##*/}_is_read" "5120 600 quiet" "$(python3 -c 'import json, sys
+image = json.load(sys.stdin)
+print(image["kernel_size"], *image["initrd_sizes"], image["cmdline"].split()[0])' <"$work/out")"
+done
 bad image_directory 1 "only a directory '$images'" "$images"
 bad image_program 1 "'/bin/true' is an ELF program" /bin/true
 bad image_linuxkit_kernel_lies 1 "'$images/kit-kernel' is damaged" "$images/kit"

@@ -1,0 +1,485 @@
+#include "boot/find.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { INCLUDES = 16 };
+
+/* How far an attempt came: what is said of an image is what its best part came to. */
+static int rank(int error)
+{
+	return error == -ENOEXEC ? 0 : error == -ENOMSG ? 1 : 2;
+}
+
+/* Room for the runs of one more file, behind those of the others. */
+static struct medium_map runs_left(struct found *found)
+{
+	uint32_t used = 0;
+
+	if (found->file_count) {
+		const struct found_file *last = found->files + found->file_count - 1;
+
+		used = last->first_run + last->run_count;
+	}
+	return (struct medium_map){
+	        .runs = found->runs + used, .limit = FIND_RUNS - used};
+}
+
+static int file_add(struct found *found, const char *path, const struct medium_map *map)
+{
+	struct found_file *file = found->files + found->file_count;
+
+	if (found->file_count == FIND_FILES)
+		return -E2BIG;
+	snprintf(file->path, sizeof(file->path), "%s", path);
+	file->first_run = (uint32_t)(map->runs - found->runs);
+	file->run_count = map->count;
+	file->size = map->size;
+	found->file_count++;
+	return 0;
+}
+
+/* A path of a configuration: from its own directory, or else from the root. */
+static int path_find(struct find *find, const char *path, struct node *node)
+{
+	struct found *found = find->found;
+	const char *slash = strrchr(found->config, '/');
+	char full[2 * VOLUME_PATH];
+	int error = -ENOENT;
+
+	snprintf(found->path, sizeof(found->path), "%s", path);
+	if (*path != '/' && slash) {
+		snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - found->config),
+		        found->config, path);
+		error = volume_find(&find->volume, full, node);
+	}
+	if (error == -ENOENT)
+		error = volume_find(&find->volume, path, node);
+	return error;
+}
+
+static int file_find(struct find *find, const char *path)
+{
+	struct medium_map map = runs_left(find->found);
+	struct node node;
+	int error = path_find(find, path, &node);
+
+	if (!error)
+		error = volume_map(&find->volume, &node, &map);
+	return error ? error : file_add(find->found, path, &map);
+}
+
+/* All of a file as text, from `size` on in find->text. */
+static int text_read(struct find *find, const struct node *node, size_t *size)
+{
+	struct medium_map map = runs_left(find->found);
+	int error = volume_map(&find->volume, node, &map);
+
+	if (error)
+		return error;
+	if (map.size >= FIND_TEXT - *size)
+		return -EFBIG;
+	error = map_read(&map, find->medium, 0, find->text + *size, map.size);
+	if (error)
+		return error;
+	for (size_t i = *size; i < *size + map.size; i++)
+		if (!find->text[i])
+			find->text[i] = ' ';
+	*size += map.size;
+	find->text[*size] = '\0';
+	return 0;
+}
+
+/* What is included comes at the end, where a label of its own begins. */
+static int includes_read(struct find *find, size_t size)
+{
+	unsigned count = 0;
+
+	for (size_t at = 0; at < size && count < INCLUDES;) {
+		size_t line = strcspn(find->text + at, "\n"), length;
+		const char *name = menu_include(find->text + at, &length);
+
+		at += line + 1;
+		if (name && length && length < VOLUME_PATH) {
+			char path[VOLUME_PATH];
+			struct node node;
+			int error;
+
+			snprintf(path, sizeof(path), "%.*s", (int)length, name);
+			find->text[size++] = '\n';
+			error = path_find(find, path, &node);
+			if (!error)
+				error = text_read(find, &node, &size);
+			if (error && error != -ENOENT)
+				return error;
+			count++;
+		}
+	}
+	return 0;
+}
+
+static int menu_take(struct find *find)
+{
+	const struct menu *menu = &find->menu;
+	int error = file_find(find, menu->kernel);
+
+	for (unsigned i = 0; !error && i < menu->initrd_count; i++)
+		error = file_find(find, menu->initrds[i]);
+	if (!error)
+		memcpy(find->found->cmdline, menu->cmdline, sizeof(menu->cmdline));
+	return error;
+}
+
+static void start_over(struct found *found)
+{
+	found->file_count = 0;
+	found->config[0] = found->path[0] = found->cmdline[0] = '\0';
+}
+
+typedef int menu_read(const char *text, struct menu *menu);
+
+static int config_follow(
+        struct find *find, const char *path, const struct node *node, menu_read *read)
+{
+	struct found *found = find->found;
+	size_t size = 0;
+	int error;
+
+	start_over(found);
+	snprintf(found->config, sizeof(found->config), "%s", path);
+	find->menu.initrd_count = 0;
+	find->menu.kernel[0] = find->menu.cmdline[0] = '\0';
+	error = text_read(find, node, &size);
+	if (!error && read == menu_syslinux)
+		error = includes_read(find, size);
+	if (!error)
+		error = read(find->text, &find->menu);
+	if (error == -ENOMSG)
+		strcpy(find->silent, found->config);
+	return error ? error : menu_take(find);
+}
+
+/* Where each loader looks for its own, in its order. */
+static const struct {
+	const char *path;
+	menu_read *read;
+} configs[] = {
+        {"/isolinux/isolinux.cfg", menu_syslinux},
+        {"/boot/isolinux/isolinux.cfg", menu_syslinux},
+        {"/isolinux.cfg", menu_syslinux},
+        {"/boot/syslinux/extlinux.conf", menu_syslinux},
+        {"/boot/extlinux/extlinux.conf", menu_syslinux},
+        {"/syslinux/extlinux.conf", menu_syslinux},
+        {"/extlinux/extlinux.conf", menu_syslinux},
+        {"/boot/extlinux.conf", menu_syslinux},
+        {"/extlinux.conf", menu_syslinux},
+        {"/boot/syslinux/syslinux.cfg", menu_syslinux},
+        {"/syslinux/syslinux.cfg", menu_syslinux},
+        {"/boot/syslinux.cfg", menu_syslinux},
+        {"/syslinux.cfg", menu_syslinux},
+        {"/EFI/BOOT/grub.cfg", menu_grub},
+        {"/boot/grub/grub.cfg", menu_grub},
+        {"/boot/grub2/grub.cfg", menu_grub},
+        {"/grub/grub.cfg", menu_grub},
+        {"/grub2/grub.cfg", menu_grub},
+};
+
+static int configs_follow(struct find *find)
+{
+	int best = -ENOMSG;
+
+	for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
+		struct node node;
+		int error = volume_find(&find->volume, configs[i].path, &node);
+
+		if (error && error != -ENOENT)
+			return error;
+		if (error || node.kind != NODE_FILE)
+			continue;
+		error = config_follow(find, configs[i].path, &node, configs[i].read);
+		if (error != -ENOMSG)
+			return error;
+		best = error;
+	}
+	return best;
+}
+
+/* The greatest name with such an end: by the version in it, the newest. */
+struct newest {
+	const char *end;
+	char name[VOLUME_NAME];
+	struct node node;
+};
+
+static bool visit_newest(void *context, const char *name, const struct node *node)
+{
+	struct newest *newest = context;
+	size_t size = strlen(name), end = strlen(newest->end);
+
+	if (node->kind == NODE_FILE && size > end && size < VOLUME_NAME &&
+	        !strcasecmp(name + size - end, newest->end) &&
+	        (!*newest->name || strverscmp(name, newest->name) > 0)) {
+		strcpy(newest->name, name);
+		newest->node = *node;
+	}
+	return false;
+}
+
+static int newest_find(struct find *find, const char *directory, struct newest *newest)
+{
+	struct node node;
+	int error = volume_find(&find->volume, directory, &node);
+
+	if (!error)
+		error = volume_walk(&find->volume, &node, visit_newest, newest);
+	if (!error && !*newest->name)
+		error = -ENOENT;
+	return error == -ENOENT || error == -ENOTDIR ? -ENOMSG : error;
+}
+
+static int entry_follow(struct find *find)
+{
+	struct newest newest = {.end = ".conf"};
+	char path[2 * VOLUME_NAME];
+	int error = newest_find(find, "/loader/entries", &newest);
+
+	if (error)
+		return error;
+	snprintf(path, sizeof(path), "/loader/entries/%s", newest.name);
+	return config_follow(find, path, &newest.node, menu_loader_entry);
+}
+
+/* A unified kernel image, in the order of its sections; the kernel is to be the first. */
+struct unified {
+	struct find *find;
+	const struct medium_map *file;
+	uint64_t kernel, kernel_size, initrd, initrd_size, microcode, microcode_size;
+	uint64_t cmdline, cmdline_size;
+};
+
+static int section_take(void *context, const char *name, uint64_t offset, uint64_t size)
+{
+	struct unified *unified = context;
+	const struct {
+		const char *name;
+		uint64_t *offset, *size;
+	} sections[] = {
+	        {".linux", &unified->kernel, &unified->kernel_size},
+	        {".initrd", &unified->initrd, &unified->initrd_size},
+	        {".ucode", &unified->microcode, &unified->microcode_size},
+	        {".cmdline", &unified->cmdline, &unified->cmdline_size},
+	};
+
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		if (!strcmp(name, sections[i].name)) {
+			*sections[i].offset = offset;
+			*sections[i].size = size;
+		}
+	return 0;
+}
+
+static int section_add(
+        const struct unified *unified, const char *name, uint64_t offset, uint64_t size)
+{
+	struct medium_map map = runs_left(unified->find->found);
+	int error;
+
+	if (!size)
+		return 0;
+	map.limit -= FIND_RUNS / 2 < map.limit ? FIND_RUNS / 2 : map.limit;
+	error = map_cut(unified->file, offset, size, &map);
+	return error ? error : file_add(unified->find->found, name, &map);
+}
+
+/* The runs of `file` stand in the second half of the room, those of its sections before. */
+static int unified_take(struct find *find, const struct medium_map *file)
+{
+	struct found *found = find->found;
+	struct unified unified = {.find = find, .file = file};
+	int error = uki_read(find->medium, file, section_take, &unified);
+
+	if (error)
+		return error;
+	if (!unified.kernel_size)
+		return -ENOEXEC;
+	if (unified.cmdline_size >= BOOT_CMDLINE_MAX)
+		return -E2BIG;
+	error = map_read(file, find->medium, unified.cmdline, found->cmdline,
+	        unified.cmdline_size);
+	found->cmdline[unified.cmdline_size] = '\0';
+	if (!error)
+		error = section_add(
+		        &unified, ".linux", unified.kernel, unified.kernel_size);
+	if (!error)
+		error = section_add(
+		        &unified, ".ucode", unified.microcode, unified.microcode_size);
+	if (!error)
+		error = section_add(
+		        &unified, ".initrd", unified.initrd, unified.initrd_size);
+	return error;
+}
+
+static int unified_follow(struct find *find, const char *path, const struct node *node)
+{
+	struct found *found = find->found;
+	struct medium_map map = {
+	        .runs = found->runs + FIND_RUNS / 2, .limit = FIND_RUNS / 2};
+	int error;
+
+	start_over(found);
+	snprintf(found->config, sizeof(found->config), "%s", path);
+	error = volume_map(&find->volume, node, &map);
+	return error ? error : unified_take(find, &map);
+}
+
+static int unified_find(struct find *find)
+{
+	struct newest newest = {.end = ".efi"};
+	char path[2 * VOLUME_NAME];
+	struct node node;
+	int error = newest_find(find, "/EFI/Linux", &newest);
+
+	if (!error) {
+		snprintf(path, sizeof(path), "/EFI/Linux/%s", newest.name);
+		return unified_follow(find, path, &newest.node);
+	}
+	if (error != -ENOMSG)
+		return error;
+	error = volume_find(&find->volume, "/EFI/BOOT/BOOTX64.EFI", &node);
+	if (!error)
+		error = unified_follow(find, "/EFI/BOOT/BOOTX64.EFI", &node);
+	/* Most often it is a boot loader. */
+	return error == -ENOENT || error == -ENOEXEC ? -ENOMSG : error;
+}
+
+/* LinuxKit's tar-kernel-initrd. */
+static int plain_find(struct find *find)
+{
+	static const char *const initrds[] = {"/ucode.cpio", "/initrd.img"};
+	struct found *found = find->found;
+	struct node node;
+	size_t size = 0;
+	int error;
+
+	start_over(found);
+	error = file_find(find, "/kernel");
+	if (error)
+		return error == -ENOENT ? -ENOMSG : error;
+	for (size_t i = 0; i < sizeof(initrds) / sizeof(initrds[0]); i++) {
+		error = file_find(find, initrds[i]);
+		if (error && error != -ENOENT)
+			return error;
+	}
+	error = volume_find(&find->volume, "/cmdline", &node);
+	if (!error)
+		error = text_read(find, &node, &size);
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	while (size && isspace((unsigned char)find->text[size - 1]))
+		size--;
+	if (size >= sizeof(found->cmdline))
+		return -E2BIG;
+	memcpy(found->cmdline, find->text, size);
+	found->cmdline[size] = '\0';
+	return 0;
+}
+
+static int volume_follow(struct find *find)
+{
+	static int (*const ways[])(struct find * find) = {
+	        unified_find, configs_follow, entry_follow};
+	int error = -ENOMSG;
+
+	if (find->volume.type == &volume_tar)
+		return plain_find(find);
+	find->silent[0] = '\0';
+	for (size_t i = 0; error == -ENOMSG && i < sizeof(ways) / sizeof(ways[0]); i++)
+		error = ways[i](find);
+	if (error == -ENOMSG)
+		strcpy(find->found->config, find->silent);
+	return error;
+}
+
+static int part_follow(struct find *find, uint64_t start, uint64_t size)
+{
+	struct found *found = find->found;
+	int error = volume_open(&find->volume, find->medium, start, size);
+
+	if (error != -ENOEXEC)
+		snprintf(found->volume, sizeof(found->volume), "%s",
+		        find->volume.type->name);
+	start_over(found);
+	if (!error) {
+		found->volume_only = find->volume.type == &volume_tar;
+		found->readonly = find->volume.type == &volume_iso9660;
+		error = volume_follow(find);
+		volume_close(&find->volume);
+	}
+	return error;
+}
+
+/* What there is to say of the part that came furthest so far. */
+struct best {
+	int error;
+	char volume[sizeof(((struct found *)0)->volume)];
+	char config[VOLUME_PATH], path[VOLUME_PATH];
+};
+
+static void best_keep(struct best *best, const struct found *found, int error)
+{
+	if (rank(error) <= rank(best->error))
+		return;
+	best->error = error;
+	memcpy(best->volume, found->volume, sizeof(best->volume));
+	memcpy(best->config, found->config, sizeof(best->config));
+	memcpy(best->path, found->path, sizeof(best->path));
+}
+
+static int whole_unified(struct find *find)
+{
+	struct found *found = find->found;
+	struct medium_map map = {.runs = found->runs + FIND_RUNS - 1, .limit = 1};
+	int error = map_add(&map, find->medium, 0, find->medium->size);
+
+	if (!error)
+		error = unified_take(find, &map);
+	if (error != -ENOEXEC) {
+		strcpy(found->volume, "EFI program");
+		found->volume_only = true;
+	}
+	return error;
+}
+
+void find(struct find *find, const struct boot_medium *medium, struct found *found)
+{
+	struct partition partitions[FIND_PARTITIONS];
+	struct best best = {.error = -ENOEXEC};
+	unsigned count;
+	int error;
+
+	find->medium = medium;
+	find->found = found;
+	error = whole_unified(find);
+	if (error == -ENOEXEC)
+		error = part_follow(find, 0, medium->size);
+	best_keep(&best, found, error);
+	/* A hybrid has both; what is on the whole of it says more. */
+	count = error == -ENOEXEC || error == -ENOMSG
+	                ? partitions_read(medium, partitions)
+	                : 0;
+	for (unsigned i = 0; i < count; i++) {
+		error = part_follow(find, partitions[i].start, partitions[i].size);
+		if (!error)
+			break;
+		best_keep(&best, found, error);
+	}
+	found->error = error;
+	if (error) {
+		found->error = best.error;
+		memcpy(found->volume, best.volume, sizeof(best.volume));
+		memcpy(found->config, best.config, sizeof(best.config));
+		memcpy(found->path, best.path, sizeof(best.path));
+	}
+}

@@ -1,0 +1,87 @@
+/*
+ * Plays the boot loader of a disk image: finds the kernel, the initrds and the command line
+ * that its configuration names, and where they lie.
+ *
+ * All of this reads what an attacker may have written, so it runs in the sandbox, and what
+ * it found is checked by who called it.
+ */
+#pragma once
+
+#include "boot/boot.h"
+#include "boot/medium.h"
+#include "boot/volume.h"
+
+enum {
+	FIND_RUNS = 32768,
+	FIND_FILES = 1 + BOOT_FILES_INITRDS, /* the kernel is the first */
+	FIND_TEXT = 1 << 18, /* a configuration, with what it includes */
+	FIND_PARTITIONS = 32,
+	FIND_HEAP = 64 << 20, /* what libext2fs may take */
+};
+
+struct found_file {
+	char path[VOLUME_PATH]; /* in the image */
+	uint32_t first_run, run_count;
+	uint64_t size;
+};
+
+/* What one child tells its parent, in memory that both have. */
+struct found {
+	/*
+	 * Of the part that came furthest: -ENOEXEC nothing is known here, -ENOENT `path`
+	 * is not there, -ENOMSG nothing says what to boot, -ENODATA cut, -EBADMSG damaged,
+	 * -ELOOP, -EFBIG, -E2BIG, -ENOTSUP, ...
+	 */
+	int error;
+	char volume[16];          /* the kind of volume */
+	char config[VOLUME_PATH]; /* the configuration that is followed */
+	char path[VOLUME_PATH];   /* what went wrong with it */
+	bool volume_only; /* a unified kernel, an archive: the rest is not a disk */
+	bool readonly;    /* a disk that nobody can write: an ISO */
+	char cmdline[BOOT_CMDLINE_MAX];
+	struct found_file files[FIND_FILES];
+	uint32_t file_count;
+	struct medium_run runs[FIND_RUNS];
+};
+
+/* What a configuration says, paths as they stand there. */
+struct menu {
+	char kernel[VOLUME_PATH];
+	char initrds[BOOT_FILES_INITRDS][VOLUME_PATH];
+	unsigned initrd_count;
+	char cmdline[BOOT_CMDLINE_MAX];
+};
+
+struct find {
+	const struct boot_medium *medium;
+	struct found *found;
+	struct volume volume;
+	struct menu menu;
+	char silent[VOLUME_PATH]; /* a configuration that names no kernel */
+	char text[FIND_TEXT];
+};
+
+/* Zeroed memory for both; the answer is in `found`. */
+void find(struct find *find, const struct boot_medium *medium, struct found *found);
+
+/* menu.c: what is booted unless someone chooses otherwise; -ENOMSG: it names no kernel. */
+int menu_syslinux(const char *text, struct menu *menu);
+int menu_grub(const char *text, struct menu *menu);
+int menu_loader_entry(const char *text, struct menu *menu); /* UAPI.1 */
+/* INCLUDE and the like; NULL: it is another line. */
+const char *menu_include(const char *line, size_t *size);
+
+/* partition.c: those of a disk, at most FIND_PARTITIONS; 0: it has no such table. */
+struct partition {
+	uint64_t start, size;
+};
+unsigned partitions_read(
+        const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS]);
+
+/*
+ * uki.c: a unified kernel image (UAPI.5) in `file`; `take` is told of each section that
+ * counts, in the order of the file. -ENOEXEC: it is none.
+ */
+int uki_read(const struct boot_medium *medium, const struct medium_map *file,
+        int (*take)(void *context, const char *name, uint64_t offset, uint64_t size),
+        void *context);

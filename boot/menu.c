@@ -1,0 +1,411 @@
+/*
+ * What boot loaders are told in their configurations, as far as it names a kernel: of
+ * syslinux (isolinux, extlinux: SYSLINUX's doc/syslinux.txt and menu.txt), grub (the lines
+ * that grub-mkconfig and LinuxKit write; no script is run) and of boot loader entries.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "boot/find.h"
+
+enum { LABEL = 128 };
+
+/* A line without what surrounds it, and where the next one starts. */
+struct line {
+	const char *text;
+	size_t size;
+};
+
+static bool line_next(const char **text, struct line *line)
+{
+	const char *start = *text, *end;
+
+	if (!*start)
+		return false;
+	end = start + strcspn(start, "\n");
+	*text = end + (*end == '\n');
+	while (start < end && isspace((unsigned char)*start))
+		start++;
+	while (end > start && isspace((unsigned char)end[-1]))
+		end--;
+	*line = (struct line){start, (size_t)(end - start)};
+	return true;
+}
+
+/* Whether it starts with the word; then `rest` is what follows. */
+static bool line_is(const struct line *line, const char *word, struct line *rest)
+{
+	size_t size = strlen(word);
+
+	if (line->size < size || strncasecmp(line->text, word, size) != 0 ||
+	        (line->size > size && !isspace((unsigned char)line->text[size])))
+		return false;
+	while (size < line->size && isspace((unsigned char)line->text[size]))
+		size++;
+	*rest = (struct line){line->text + size, line->size - size};
+	return true;
+}
+
+/* The first word of the line is taken off. */
+static struct line word_take(struct line *line)
+{
+	struct line word = {line->text, 0};
+
+	if (!line->size)
+		return word;
+	while (word.size < line->size && !isspace((unsigned char)word.text[word.size]))
+		word.size++;
+	line->text += word.size;
+	line->size -= word.size;
+	while (line->size && isspace((unsigned char)*line->text)) {
+		line->text++;
+		line->size--;
+	}
+	return word;
+}
+
+static bool text_set(char *to, size_t limit, const char *from, size_t size)
+{
+	if (size >= limit)
+		return false;
+	memcpy(to, from, size);
+	to[size] = '\0';
+	return true;
+}
+
+static bool initrd_add(struct menu *menu, const char *path, size_t size)
+{
+	if (!size)
+		return true;
+	return menu->initrd_count < BOOT_FILES_INITRDS &&
+	       text_set(menu->initrds[menu->initrd_count++], VOLUME_PATH, path, size);
+}
+
+/* "a,b" */
+static bool initrds_add(struct menu *menu, struct line list)
+{
+	while (list.size) {
+		const char *comma = memchr(list.text, ',', list.size);
+		size_t size = comma ? (size_t)(comma - list.text) : list.size;
+
+		if (!initrd_add(menu, list.text, size))
+			return false;
+		size += comma != NULL;
+		list.text += size;
+		list.size -= size;
+	}
+	return true;
+}
+
+const char *menu_include(const char *line, size_t *size)
+{
+	const char *text = line;
+	struct line whole, rest;
+
+	if (!line_next(&text, &whole))
+		return NULL;
+	if (line_is(&whole, "menu", &rest))
+		whole = rest;
+	if (!line_is(&whole, "include", &rest) && !line_is(&whole, "config", &rest))
+		return NULL;
+	rest = word_take(&rest);
+	*size = rest.size;
+	return rest.text;
+}
+
+/* A label, or what stands before the first; all of it refers to the text. */
+struct label {
+	struct line name, kernel, append, initrd;
+	bool has_append;
+};
+
+static bool ends_with(const struct line *line, const char *end)
+{
+	size_t size = strlen(end);
+
+	return line->size >= size &&
+	       !strncasecmp(line->text + line->size - size, end, size);
+}
+
+/* Modules and boot sectors are no kernels. */
+static bool is_bootable(const struct label *label)
+{
+	static const char *const others[] = {
+	        ".c32", ".com", ".cbt", ".bin", ".bss", ".bs", ".0", ".img"};
+
+	if (!label->kernel.size)
+		return false;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (ends_with(&label->kernel, others[i]))
+			return false;
+	return true;
+}
+
+static void label_line(struct label *label, const struct line *line)
+{
+	struct line rest;
+
+	if (line_is(line, "kernel", &rest) || line_is(line, "linux", &rest)) {
+		label->kernel = rest;
+	} else if (line_is(line, "append", &rest)) {
+		label->append = rest;
+		label->has_append = true;
+	} else if (line_is(line, "initrd", &rest)) {
+		label->initrd = rest;
+	}
+}
+
+struct labels {
+	struct label common, first, chosen;
+	struct line wanted; /* DEFAULT */
+	bool has_any, has_first, has_chosen, by_menu;
+};
+
+static void label_end(struct labels *labels, const struct label *label, bool is_default)
+{
+	bool named = labels->wanted.size && label->name.size == labels->wanted.size &&
+	             !strncasecmp(label->name.text, labels->wanted.text,
+	                     labels->wanted.size);
+
+	if (!is_bootable(label))
+		return;
+	if (!labels->has_first) {
+		labels->has_first = true;
+		labels->first = *label;
+	}
+	/* MENU DEFAULT is of the menu, which DEFAULT only names. */
+	if (is_default || (named && !labels->by_menu)) {
+		labels->has_chosen = true;
+		labels->by_menu = is_default;
+		labels->chosen = *label;
+	}
+}
+
+static void labels_read(const char *text, struct labels *labels)
+{
+	struct label label = {0};
+	bool in_label = false, is_default = false;
+	struct line line, rest, word;
+
+	while (line_next(&text, &line)) {
+		if (line_is(&line, "label", &rest)) {
+			if (in_label)
+				label_end(labels, &label, is_default);
+			label = (struct label){.name = word_take(&rest)};
+			labels->has_any = in_label = true;
+			is_default = false;
+		} else if (line_is(&line, "menu", &rest)) {
+			word = word_take(&rest);
+			is_default |= in_label && line_is(&word, "default", &rest);
+		} else {
+			label_line(in_label ? &label : &labels->common, &line);
+		}
+	}
+	if (in_label)
+		label_end(labels, &label, is_default);
+}
+
+/* The last one counts, wherever it stands. */
+static struct line default_find(const char *text)
+{
+	struct line line, rest, wanted = {NULL, 0};
+
+	while (line_next(&text, &line))
+		if (line_is(&line, "default", &rest))
+			wanted = rest;
+	return wanted;
+}
+
+/* syslinux takes it for its own, and leaves it where it is. */
+static bool append_initrds(struct menu *menu, struct line append)
+{
+	static const char option[] = "initrd=";
+
+	while (append.size) {
+		struct line word = word_take(&append);
+
+		if (word.size < strlen(option) ||
+		        strncmp(word.text, option, strlen(option)) != 0)
+			continue;
+		word.text += strlen(option);
+		word.size -= strlen(option);
+		menu->initrd_count = 0;
+		if (!initrds_add(menu, word))
+			return false;
+	}
+	return true;
+}
+
+static int label_take(
+        const struct labels *labels, struct label label, struct menu *menu)
+{
+	struct line append = label.has_append ? label.append : labels->common.append;
+	struct line kernel = word_take(&label.kernel);
+
+	if (append.size == 1 && *append.text == '-')
+		append.size = 0;
+	/* What is left of KERNEL stands before the rest. */
+	if (!text_set(menu->kernel, sizeof(menu->kernel), kernel.text, kernel.size) ||
+	        label.kernel.size + append.size + 2 > sizeof(menu->cmdline))
+		return -E2BIG;
+	text_set(menu->cmdline, sizeof(menu->cmdline), label.kernel.text,
+	        label.kernel.size);
+	if (label.kernel.size && append.size)
+		strcat(menu->cmdline, " ");
+	strncat(menu->cmdline, append.text ? append.text : "", append.size);
+	if (label.initrd.size ? !initrds_add(menu, label.initrd)
+	                      : !append_initrds(menu, append))
+		return -E2BIG;
+	return 0;
+}
+
+int menu_syslinux(const char *text, struct menu *menu)
+{
+	struct labels labels = {.wanted = default_find(text)};
+	struct label bare = {.kernel = labels.wanted};
+
+	labels_read(text, &labels);
+	if (labels.has_chosen)
+		return label_take(&labels, labels.chosen, menu);
+	if (labels.has_first)
+		return label_take(&labels, labels.first, menu);
+	/* Without labels, DEFAULT is a kernel with its arguments. */
+	bare.kernel = word_take(&labels.wanted);
+	if (labels.has_any || !is_bootable(&bare))
+		return -ENOMSG;
+	bare.kernel.size =
+	        (size_t)(labels.wanted.text + labels.wanted.size - bare.kernel.text);
+	return label_take(&labels, bare, menu);
+}
+
+/*
+ * One word of a shell's line: quotes go, variables are empty, "(device)" before a path is
+ * the volume at hand. False at the end.
+ */
+static bool shell_word(struct line *line, char *word, size_t limit)
+{
+	size_t size = 0, at = 0;
+	char quote = '\0';
+
+	while (at < line->size && isspace((unsigned char)line->text[at]))
+		at++;
+	if (at == line->size || line->text[at] == '#') {
+		line->size = 0;
+		return false;
+	}
+	for (; at < line->size; at++) {
+		char c = line->text[at];
+
+		if (quote ? c == quote : c == '"' || c == '\'') {
+			quote = quote ? '\0' : c;
+			continue;
+		}
+		if (!quote && isspace((unsigned char)c))
+			break;
+		if (c == '\\' && quote != '\'' && at + 1 < line->size) {
+			c = line->text[++at];
+		} else if (c == '$' && quote != '\'') {
+			bool braces = at + 1 < line->size && line->text[at + 1] == '{';
+
+			at += braces;
+			while (at + 1 < line->size &&
+			        (isalnum((unsigned char)line->text[at + 1]) ||
+			                line->text[at + 1] == '_'))
+				at++;
+			at += braces && at + 1 < line->size;
+			continue;
+		}
+		if (size + 1 < limit)
+			word[size++] = c;
+	}
+	word[size] = '\0';
+	line->text += at;
+	line->size -= at;
+	return true;
+}
+
+static const char *without_device(const char *path)
+{
+	const char *end = *path == '(' ? strchr(path, ')') : NULL;
+
+	return end ? end + 1 : path;
+}
+
+static bool grub_kernel(struct menu *menu, struct line line)
+{
+	char word[VOLUME_PATH];
+	size_t size = 0;
+
+	if (!shell_word(&line, word, sizeof(word)))
+		return false;
+	text_set(menu->kernel, sizeof(menu->kernel), without_device(word),
+	        strlen(without_device(word)));
+	menu->cmdline[0] = '\0';
+	while (shell_word(&line, word, sizeof(word))) {
+		size_t length = strlen(word);
+
+		if (!length || size + length + 2 > sizeof(menu->cmdline))
+			continue;
+		if (size)
+			menu->cmdline[size++] = ' ';
+		memcpy(menu->cmdline + size, word, length + 1);
+		size += length;
+	}
+	return true;
+}
+
+/* The first entry with a kernel, which is the default one but where that was chosen. */
+int menu_grub(const char *text, struct menu *menu)
+{
+	struct line line, rest;
+	char word[VOLUME_PATH];
+	bool has_kernel = false;
+
+	while (line_next(&text, &line)) {
+		if (line_is(&line, "linux", &rest) ||
+		        line_is(&line, "linux16", &rest) ||
+		        line_is(&line, "linuxefi", &rest)) {
+			if (has_kernel)
+				break;
+			has_kernel = grub_kernel(menu, rest);
+		} else if (has_kernel && (line_is(&line, "initrd", &rest) ||
+		                                 line_is(&line, "initrd16", &rest) ||
+		                                 line_is(&line, "initrdefi", &rest))) {
+			while (shell_word(&rest, word, sizeof(word)))
+				if (!initrd_add(menu, without_device(word),
+				            strlen(without_device(word))))
+					return -E2BIG;
+		} else if (has_kernel && line.size && line.text[0] == '}') {
+			break;
+		}
+	}
+	return has_kernel ? 0 : -ENOMSG;
+}
+
+int menu_loader_entry(const char *text, struct menu *menu)
+{
+	struct line line, rest;
+	size_t size = 0;
+
+	while (line_next(&text, &line)) {
+		if (line_is(&line, "linux", &rest)) {
+			if (!text_set(menu->kernel, sizeof(menu->kernel), rest.text,
+			            rest.size))
+				return -E2BIG;
+		} else if (line_is(&line, "initrd", &rest)) {
+			if (!initrd_add(menu, rest.text, rest.size))
+				return -E2BIG;
+		} else if (line_is(&line, "options", &rest)) {
+			if (size + rest.size + 2 > sizeof(menu->cmdline))
+				return -E2BIG;
+			if (size)
+				menu->cmdline[size++] = ' ';
+			memcpy(menu->cmdline + size, rest.text, rest.size);
+			size += rest.size;
+			menu->cmdline[size] = '\0';
+		}
+	}
+	return *menu->kernel ? 0 : -ENOMSG;
+}

@@ -1,0 +1,123 @@
+/* GPT (UEFI 2.10, 5.3) and MBR with logical partitions (5.2.1), in sectors of 512 bytes. */
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "boot/bytes.h"
+#include "boot/find.h"
+
+enum {
+	SECTOR = 512,
+	MBR_TABLE = 446,
+	MBR_ENTRY = 16,
+	MBR_ENTRIES = 4,
+	KIND_GPT = 0xee,
+	GPT_ENTRY = 128,
+	GPT_ENTRIES = 128,
+	LOGICAL = 16, /* that are followed */
+};
+
+struct table {
+	const struct boot_medium *medium;
+	struct partition *partitions;
+	unsigned count;
+};
+
+static void partition_add(struct table *table, uint64_t first, uint64_t sectors)
+{
+	uint64_t limit = table->medium->size / SECTOR;
+
+	if (!first || !sectors || first >= limit || sectors > limit - first ||
+	        table->count == FIND_PARTITIONS)
+		return;
+	table->partitions[table->count++] =
+	        (struct partition){first * SECTOR, sectors * SECTOR};
+}
+
+static bool is_extended(unsigned kind)
+{
+	return kind == 5 || kind == 0xf || kind == 0x85;
+}
+
+static bool sector_read(
+        const struct boot_medium *medium, uint64_t sector, unsigned char *data)
+{
+	return sector <= medium->size / SECTOR &&
+	       !medium_read(medium, sector * SECTOR, data, SECTOR);
+}
+
+/* Each says where the next one is, from the start of the first. */
+static void logical_read(struct table *table, uint64_t start)
+{
+	unsigned char sector[SECTOR];
+	uint64_t at = start;
+
+	for (unsigned i = 0; i < LOGICAL; i++) {
+		const unsigned char *entry = sector + MBR_TABLE;
+
+		if (!sector_read(table->medium, at, sector) ||
+		        read_le16(sector + 510) != 0xaa55)
+			return;
+		partition_add(table, at + read_le32(entry + 8), read_le32(entry + 12));
+		entry += MBR_ENTRY;
+		if (!is_extended(entry[4]))
+			return;
+		at = start + read_le32(entry + 8);
+	}
+}
+
+static bool gpt_read(struct table *table)
+{
+	unsigned char header[SECTOR], entry[GPT_ENTRY];
+	uint64_t entries;
+	uint32_t count, size;
+
+	if (!sector_read(table->medium, 1, header) ||
+	        memcmp(header, "EFI PART", 8) != 0)
+		return false;
+	entries = read_le64(header + 72);
+	count = read_le32(header + 80);
+	size = read_le32(header + 84);
+	if (entries > table->medium->size / SECTOR || size < GPT_ENTRY ||
+	        size > SECTOR * 8)
+		return true;
+	for (uint32_t i = 0; i < count && i < GPT_ENTRIES; i++) {
+		static const unsigned char unused[16];
+		uint64_t first, last;
+
+		if (medium_read(table->medium, entries * SECTOR + (uint64_t)i * size,
+		            entry, sizeof(entry)))
+			break;
+		first = read_le64(entry + 32);
+		last = read_le64(entry + 40);
+		if (memcmp(entry, unused, sizeof(unused)) != 0 && last >= first)
+			partition_add(table, first, last - first + 1);
+	}
+	return true;
+}
+
+unsigned partitions_read(
+        const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS])
+{
+	struct table table = {medium, partitions, 0};
+	unsigned char sector[SECTOR];
+
+	if (!sector_read(medium, 0, sector) || read_le16(sector + 510) != 0xaa55)
+		return 0;
+	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
+		const unsigned char *entry = sector + MBR_TABLE + i * MBR_ENTRY;
+
+		if (entry[4] == KIND_GPT && gpt_read(&table))
+			return table.count;
+	}
+	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
+		const unsigned char *entry = sector + MBR_TABLE + i * MBR_ENTRY;
+
+		if (is_extended(entry[4]))
+			logical_read(&table, read_le32(entry + 8));
+		else if (entry[4])
+			partition_add(
+			        &table, read_le32(entry + 8), read_le32(entry + 12));
+	}
+	return table.count;
+}

@@ -1,0 +1,121 @@
+/* tar archives: POSIX.1-1988's ustar, with GNU's sizes in binary. All names are the root's. */
+#include <errno.h>
+#include <string.h>
+
+#include "boot/volume.h"
+
+enum {
+	BLOCK = 512,
+	NAME_SIZE = 100,
+	SIZE_AT = 124,
+	SIZE_SIZE = 12,
+	SUM_AT = 148,
+	SUM_SIZE = 8,
+	KIND_AT = 156,
+	MAGIC_AT = 257,
+};
+
+static uint64_t octal(const unsigned char *from, unsigned size)
+{
+	uint64_t value = 0;
+	unsigned i = 0;
+
+	while (i < size && from[i] == ' ')
+		i++;
+	for (; i < size && from[i] >= '0' && from[i] <= '7'; i++)
+		value = value << 3 | (uint64_t)(from[i] - '0');
+	return value;
+}
+
+static uint64_t size_of(const unsigned char *header)
+{
+	const unsigned char *from = header + SIZE_AT;
+	uint64_t value = 0;
+
+	if (!(from[0] & 0x80))
+		return octal(from, SIZE_SIZE);
+	for (unsigned i = SIZE_SIZE - 8; i < SIZE_SIZE; i++)
+		value = value << 8 | from[i];
+	return value;
+}
+
+/* The sum of all bytes, with blanks for that of the sum. */
+static bool is_header(const unsigned char *header)
+{
+	uint64_t sum = SUM_SIZE * ' ';
+
+	for (unsigned i = 0; i < BLOCK; i++)
+		if (i < SUM_AT || i >= SUM_AT + SUM_SIZE)
+			sum += header[i];
+	return !memcmp(header + MAGIC_AT, "ustar", 5) &&
+	       octal(header + SUM_AT, SUM_SIZE) == sum;
+}
+
+static bool is_end(const unsigned char *header)
+{
+	return !header[0] && !memcmp(header, header + 1, BLOCK - 1);
+}
+
+static int tar_open(struct volume *volume)
+{
+	unsigned char header[BLOCK];
+
+	if (volume_read(volume, 0, header, sizeof(header)) || !is_header(header))
+		return -ENOEXEC;
+	volume->root = (struct node){.kind = NODE_DIRECTORY};
+	return 0;
+}
+
+static int tar_walk(struct volume *volume,
+        const struct node *directory __attribute__((unused)), volume_visit *visit,
+        void *context)
+{
+	unsigned char header[BLOCK];
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < VOLUME_ENTRIES; i++) {
+		char name[NAME_SIZE + 1] = {0};
+		struct node node = {.kind = NODE_OTHER};
+		const char *start = name;
+		int error;
+
+		/* Two blocks of zeros end it; some leave them out. */
+		if (at == volume->size)
+			return 0;
+		error = volume_read(volume, at, header, sizeof(header));
+		if (error)
+			return error;
+		if (is_end(header))
+			return 0;
+		if (!is_header(header))
+			return -EBADMSG;
+		memcpy(name, header, NAME_SIZE);
+		node.place = at + BLOCK;
+		node.size = size_of(header);
+		if (header[KIND_AT] == '0' || !header[KIND_AT])
+			node.kind = NODE_FILE;
+		if (node.size > volume->size - node.place)
+			return -ENODATA;
+		if (!strncmp(start, "./", 2))
+			start += 2;
+		if (visit(context, start, &node))
+			return 0;
+		at = node.place + (node.size + BLOCK - 1) / BLOCK * BLOCK;
+		if (at > volume->size)
+			at = volume->size;
+	}
+	return -E2BIG;
+}
+
+static int tar_map(
+        struct volume *volume, const struct node *file, struct medium_map *map)
+{
+	return volume_map_add(volume, map, file->place, file->size);
+}
+
+const struct volume_type volume_tar = {
+        .name = "tar",
+        .open = tar_open,
+        .walk = tar_walk,
+        .map = tar_map,
+};

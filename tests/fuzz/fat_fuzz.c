@@ -1,0 +1,7 @@
+/* FAT: its chains and its long names. */
+#include "tests/fuzz/volume_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+	return volume_fuzz(&volume_fat, data, size);
+}

@@ -1,0 +1,33 @@
+/* The boot loaders' configurations; the first byte chooses which. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/find.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+	static int (*const readers[])(const char *text, struct menu *menu) = {
+	        menu_syslinux, menu_grub, menu_loader_entry};
+	static struct menu menu;
+	size_t length;
+	char *text;
+
+	if (!size)
+		return 0;
+	text = malloc(size);
+	memcpy(text, data + 1, size - 1);
+	text[size - 1] = '\0';
+	menu.initrd_count = 0;
+	menu.kernel[0] = menu.cmdline[0] = '\0';
+	menu_include(text, &length);
+	if (!readers[data[0] % 3](text, &menu)) {
+		if (strlen(menu.kernel) >= sizeof(menu.kernel) ||
+		        strlen(menu.cmdline) >= sizeof(menu.cmdline) ||
+		        menu.initrd_count > BOOT_FILES_INITRDS)
+			__builtin_trap();
+	}
+	free(text);
+	return 0;
+}

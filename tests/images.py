@@ -1,0 +1,435 @@
+#!/usr/bin/env python3
+"""Small disk images, right ones and damaged ones, each damaged in one place alone.
+
+    images.py good DIRECTORY [KERNEL]     one file for each format
+    images.py damaged DIRECTORY           and a line for each on stdout: its name, what is to be said of it
+    images.py seeds DIRECTORY             corpora for tests/fuzz, a directory for each target
+"""
+import io
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+
+SYSLINUX = b'DEFAULT linux\nLABEL linux\n  KERNEL /kernel\n  INITRD /initrd.img\n  APPEND quiet root=/dev/sda1\n'
+GRUB = b"menuentry 'x' {\n  linux /kernel quiet root=/dev/sr0\n  initrd /initrd.img\n}\n"
+KERNEL = b'kernel' * 100
+INITRD = b'initrd' * 100
+
+
+def put(data, offset, form, *values):
+    struct.pack_into('<' + form, data, offset, *values)
+    return data
+
+
+def patched(data, *patches):
+    data = bytearray(data)
+    for offset, value in patches:
+        data[offset:offset + len(value)] = value
+    return bytes(data)
+
+
+def bzimage(code=0x1000):
+    data = bytearray(1024 + code)
+    put(data, 0x1f1, 'BxxI6xH', 1, code // 16, 0xaa55)
+    put(data, 0x202, '4sH', b'HdrS', 0x20f)
+    put(data, 0x211, 'B', 1)
+    put(data, 0x22c, 'IIBxHI', 0x7fffffff, 0x200000, 1, 1, 2047)
+    put(data, 0x258, 'QI', 0x1000000, 0x10000)
+    return bytes(data)
+
+
+class Fat:
+    """A FAT16 of 512-byte clusters: its parts by name, for those who damage them."""
+    SECTOR, TABLE, ROOT_ENTRIES = 512, 32, 64
+
+    def __init__(self, files, clusters=5000):
+        self.table = self.SECTOR
+        self.root = self.table + self.TABLE * self.SECTOR
+        self.start = self.root + self.ROOT_ENTRIES * 32
+        self.data = bytearray(self.start + clusters * self.SECTOR)
+        self.used, self.slots, self.first = 2, {}, {}
+        put(self.data, 0, '3s8sHBHBHHBHHHII', b'\xeb\x3c\x90', b'mayfly', self.SECTOR, 1, 1, 1,
+            self.ROOT_ENTRIES, 0, 0xf8, self.TABLE, 32, 2, 0, len(self.data) // self.SECTOR)
+        put(self.data, 510, 'H', 0xaa55)
+        self.slot = self.root
+        for name, content in files.items():
+            self.add(name, content)
+
+    def entry(self, name, attributes, cluster, size):
+        base, _, ext = name.upper().partition('.')
+        put(self.data, self.slot, '8s3sB14xHI', base.encode().ljust(8), ext.encode().ljust(3),
+            attributes, cluster, size)
+        self.slot += 32
+
+    def long(self, name, short):
+        total = 0
+        for byte in short:
+            total = ((total >> 1 | total << 7) + byte) & 0xff
+        units = name.encode('utf-16le') + b'\0\0'
+        units += b'\xff' * (-len(units) % 26)
+        parts = [units[i:i + 26] for i in range(0, len(units), 26)]
+        for number in range(len(parts), 0, -1):
+            part = parts[number - 1]
+            put(self.data, self.slot, 'B10sBBB12sH4s', number | (0x40 if number == len(parts) else 0),
+                part[:10], 15, 0, total, part[10:22], 0, part[22:])
+            self.slot += 32
+
+    def add(self, name, content):
+        count = max(1, -(-len(content) // self.SECTOR))
+        first = self.used
+        for cluster in range(first, first + count):
+            put(self.data, self.table + 2 * cluster, 'H', cluster + 1 if cluster < first + count - 1 else 0xffff)
+        at = self.start + (first - 2) * self.SECTOR
+        self.data[at:at + len(content)] = content
+        self.used += count
+        base, _, ext = name.upper().partition('.')
+        if len(base) > 8 or len(ext) > 3:
+            short = base[:6].encode() + b'~1' + ext[:3].encode().ljust(3)
+            self.long(name, short)
+            name = f'{base[:6]}~1.{ext[:3]}'
+        self.slots[name], self.first[name] = self.slot, first
+        self.entry(name, 32, first, len(content))
+
+    def directory(self, name, files):
+        first = self.used
+        self.used += 1
+        put(self.data, self.table + 2 * first, 'H', 0xffff)
+        self.first[name], self.slots[name] = first, self.slot
+        self.entry(name, 16, first, 0)
+        slot, self.slot = self.slot, self.start + (first - 2) * self.SECTOR
+        for child, content in files.items():
+            self.add(child, content)
+        self.slot = slot
+
+    def chain(self, cluster, follower):
+        put(self.data, self.table + 2 * cluster, 'H', follower)
+        return self
+
+
+class Iso:
+    """ISO 9660 with Rock Ridge; `files` has paths of one directory at most."""
+    SECTOR = 2048
+
+    def __init__(self, files, links=(), rock_ridge=True):
+        self.rock_ridge, self.places = rock_ridge, {}
+        directories = {''}
+        for path in list(files) + [path for path, _ in links]:
+            if '/' in path:
+                directories.add(path.split('/')[0])
+        self.sectors = [bytes(self.SECTOR)] * 18
+        self.place = {name: 18 + i for i, name in enumerate(sorted(directories))}
+        self.sectors += [b''] * len(directories)
+        extents = {}
+        for path, content in files.items():
+            extents[path] = len(self.sectors), len(content)
+            for at in range(0, max(1, len(content)), self.SECTOR):
+                self.sectors.append(content[at:at + self.SECTOR].ljust(self.SECTOR, b'\0'))
+        for name in sorted(directories):
+            self.build(name, directories, extents, links)
+        root = self.record(b'\0', self.place[''], self.SECTOR, 2, b'')
+        primary = bytearray(self.SECTOR)
+        put(primary, 0, 'B5sB', 1, b'CD001', 1)
+        put(primary, 80, 'I4x', len(self.sectors))
+        put(primary, 128, 'H', self.SECTOR)
+        primary[156:156 + len(root)] = root
+        self.sectors[16] = bytes(primary)
+        self.sectors[17] = b'\xffCD001\1'.ljust(self.SECTOR, b'\0')
+        self.data = bytearray(b''.join(self.sectors))
+
+    def record(self, name, sector, size, flags, system):
+        body = name + (b'' if len(name) % 2 else b'\0') + system
+        body += bytes(len(body) % 2 ^ 1)
+        return struct.pack('<BBI4xI4x7xBBBH2xB', 33 + len(body), 0, sector, size, flags, 0, 0, 1, len(name)) + body
+
+    def build(self, directory, directories, extents, links):
+        def system(name, extra=b''):
+            if not self.rock_ridge:
+                return b''
+            return struct.pack('<2sBBB', b'NM', 5 + len(name), 1, 0) + name.encode() + extra
+
+        sector = self.place[directory]
+        first = struct.pack('<2sBBBBB', b'SP', 7, 1, 0xbe, 0xef, 0) if self.rock_ridge and not directory else b''
+        records = [('.', self.record(b'\0', sector, self.SECTOR, 2, first)),
+                   ('..', self.record(b'\1', self.place[''], self.SECTOR, 2, b''))]
+        if not directory:
+            for child in sorted(directories - {''}):
+                records.append((child, self.record(child.upper().encode(), self.place[child], self.SECTOR, 2,
+                                                   system(child))))
+        for path, (place, size) in extents.items():
+            parent, _, name = path.rpartition('/')
+            if parent == directory:
+                records.append((name, self.record(name.upper().encode() + b';1', place, size, 0, system(name))))
+        for path, target in links:
+            parent, _, name = path.rpartition('/')
+            if parent == directory:
+                parts = b''
+                for part in target.split('/'):
+                    parts += {'': b'\x08\0', '..': b'\x04\0'}.get(part) or bytes([0, len(part)]) + part.encode()
+                link = struct.pack('<2sBBB', b'SL', 5 + len(parts), 1, 0) + parts
+                records.append((name, self.record(name.upper().encode() + b';1', 0, 0, 0, system(name, link))))
+        at = 0
+        for name, record in records:
+            self.places[f'{directory}/{name}'] = sector * self.SECTOR + at
+            at += len(record)
+        self.sectors[sector] = b''.join(record for _, record in records).ljust(self.SECTOR, b'\0')
+
+
+def tar(files, kind=tarfile.USTAR_FORMAT):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w', format=kind) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def uki(sections):
+    headers = 0x40 + 24 + 40 * len(sections)
+    at = -(-headers // 512) * 512
+    data = bytearray(put(bytearray(0x40), 0, '2s58xI', b'MZ', 0x40))
+    data += struct.pack('<4sHH12xHH', b'PE\0\0', 0x8664, len(sections), 0, 0x22)
+    body = b''
+    for name, content in sections.items():
+        padded = content.ljust(-(-len(content) // 512) * 512, b'\0')
+        data += struct.pack('<8sIIII16x', name.encode(), len(content), 0x10000 + at, len(padded), at + len(body))
+        body += padded
+    return bytes(data.ljust(at, b'\0') + body)
+
+
+def mbr(*parts):
+    """(kind, first sector, content): in order, with what lies between them empty."""
+    data = bytearray(512)
+    for i, (kind, first, content) in enumerate(parts):
+        data = data.ljust(first * 512, b'\0') + content
+        put(data, 446 + 16 * i, '4xB3xII', kind, first, len(content) // 512)
+    return bytes(put(data, 510, 'H', 0xaa55))
+
+
+def gpt(first, content, entry_size=128):
+    data = bytearray(mbr((0xee, 1, b''), ))
+    data = data.ljust(first * 512, b'\0') + content
+    put(data, 512, '8s64xQII', b'EFI PART', 2, 128, entry_size)
+    put(data, 1024, '16s16sQQ', b'\x28' * 16, b'\1' * 16, first, first + len(content) // 512 - 1)
+    return bytes(data)
+
+
+def ext4(directory, files, features='^has_journal,^resize_inode'):
+    source, image = f'{directory}/ext4.files', f'{directory}/ext4.image'
+    for path, content in files.items():
+        full = f'{source}/{path}'
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        if isinstance(content, str):
+            os.symlink(content, full)
+        else:
+            with open(full, 'wb') as file:
+                file.write(content)
+    subprocess.run(['mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-O', features, '-d', source, image, '256k'],
+                   check=True, stdout=subprocess.DEVNULL,
+                   env={**os.environ, 'PATH': os.environ['PATH'] + ':/sbin:/usr/sbin'})
+    with open(image, 'rb') as file:
+        data = file.read()
+    subprocess.run(['rm', '-r', source, image], check=True)
+    return data
+
+
+def fat_sample(kernel=KERNEL, config=SYSLINUX):
+    return Fat({'syslinux.cfg': config, 'kernel': kernel, 'initrd.img': INITRD})
+
+
+def esp_sample(kernel=KERNEL):
+    fat = Fat({})
+    unified = uki({'.cmdline': b'quiet', '.linux': kernel, '.initrd': INITRD})
+    # EFI/Linux in two steps: the second directory stands in the first.
+    fat.directory('EFI', {})
+    slot, fat.slot = fat.slot, fat.start + (fat.first['EFI'] - 2) * fat.SECTOR
+    fat.directory('Linux', {'linuxkit-1.0.efi': unified})
+    fat.slot = slot
+    return fat
+
+
+def iso_sample(kernel=KERNEL, **more):
+    return Iso({'isolinux/isolinux.cfg': SYSLINUX, 'kernel': kernel, 'initrd.img': INITRD}, **more)
+
+
+def samples(directory, kernel=KERNEL):
+    files = {'kernel': kernel, 'initrd.img': INITRD}
+    return {
+        'fat.img': bytes(fat_sample(kernel).data),
+        'mbr.img': mbr((0xc, 64, bytes(fat_sample(kernel).data))),
+        'gpt.img': gpt(64, bytes(esp_sample(kernel).data)),
+        'iso.iso': bytes(iso_sample(kernel).data),
+        'plain.iso': bytes(iso_sample(kernel, rock_ridge=False).data),
+        'grub.iso': bytes(Iso({'grub/grub.cfg': GRUB, **files}).data),
+        'link.iso': bytes(Iso({'isolinux/isolinux.cfg': SYSLINUX, 'boot/vmlinuz': kernel, 'initrd.img': INITRD},
+                              links=[('kernel', 'boot/../../boot/vmlinuz')]).data),
+        'tar.tar': tar({**files, 'cmdline': b'quiet\n'}),
+        'unified.efi': uki({'.linux': kernel, '.initrd': INITRD, '.cmdline': b'quiet\0'}),
+        'ext4.raw': ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': '/boot/k', 'boot/k': kernel,
+                                     'initrd.img': INITRD}),
+        'ext3.raw': ext4(directory, {'boot/grub/grub.cfg': GRUB, **files}, '^has_journal,^resize_inode,^extent,^64bit,^metadata_csum'),
+        'entry.raw': mbr((0x83, 8, ext4(directory, {
+            'loader/entries/a.conf': b'title x\nlinux /kernel\ninitrd /initrd.img\noptions quiet\noptions ro\n',
+            **files}))),
+    }
+
+
+def save(directory, images):
+    os.makedirs(directory, exist_ok=True)
+    for name, data in images.items():
+        with open(f'{directory}/{name}', 'wb') as file:
+            file.write(data)
+
+
+def damaged(directory):
+    """Each with what is said of it, as an extended regular expression."""
+    all_of = {}
+
+    def add(name, data, text):
+        all_of[name] = bytes(data), text
+
+    kernel = bzimage()
+    good = fat_sample(kernel)
+    in_fat = 'its FAT'
+    image = bytes(good.data)
+    first, slots = good.first, good.slots
+    at = lambda name, field: slots[name] + field
+    add('fat-cut.img', image[:good.start + 700], f'{in_fat} reaches past the end')
+    add('fat-table-cut.img', image[:good.table + 4], f'{in_fat} reaches past the end')
+    add('fat-no-clusters.img', patched(image, (32, struct.pack('<I', 3))), f'{in_fat} is not right')
+    add('fat-chain-loops.img', good.chain(first['kernel'] + 2, first['kernel']).data, f'{in_fat} is not right')
+    good.chain(first['kernel'] + 2, 1)
+    add('fat-chain-to-free.img', good.data, f'{in_fat} is not right')
+    good.chain(first['kernel'] + 2, 0xfff0)
+    add('fat-chain-outside.img', good.data, f'{in_fat} is not right')
+    good.chain(first['kernel'] + 2, 0xffff)
+    add('fat-chain-short.img', good.data, f'{in_fat} is not right')
+    add('fat-first-outside.img', patched(image, (at('kernel', 26), b'\xf0\x7f')), f'{in_fat} is not right')
+    add('fat-size-4g.img', patched(image, (at('kernel', 28), b'\xff' * 4)), "'kernel' in it is too large")
+    add('fat-size-0.img', patched(image, (at('kernel', 28), bytes(4))), f'{in_fat} is not right')
+    add('fat-kernel-is-directory.img', patched(image, (at('kernel', 11), b'\x10')), f'{in_fat} is not right')
+    add('fat-cfg-is-huge.img', patched(image, (at('syslinux.cfg', 28), struct.pack('<I', 1 << 20))), 'is not right|too large')
+    loop = Fat({})
+    loop.directory('EFI', {})
+    loop.chain(loop.first['EFI'], loop.first['EFI'])
+    put(loop.data, loop.start, '512s', (b'\xe5' + bytes(31)) * 16)
+    add('fat-directory-loops.img', loop.data, f'{in_fat} is not right')
+    up = Fat({'syslinux.cfg': SYSLINUX.replace(b'/kernel', b'/../../../etc/passwd')})
+    add('fat-path-climbs.img', up.data, "names '../../../etc/passwd', which is not there")
+    add('cfg-empty.img', Fat({'syslinux.cfg': b''}).data, "'syslinux.cfg' in it names no kernel")
+    add('cfg-no-kernel.img', fat_sample(kernel, b'DEFAULT x\nLABEL x\nAPPEND y\n').data, 'names no kernel')
+    add('cfg-module.img', fat_sample(kernel, b'DEFAULT menu.c32\nLABEL x\nKERNEL chain.c32\n').data, 'names no kernel')
+    add('cfg-missing-kernel.img', Fat({'syslinux.cfg': SYSLINUX}).data, "names 'kernel', which is not there")
+    add('cfg-missing-initrd.img', Fat({'syslinux.cfg': SYSLINUX, 'kernel': kernel}).data, "names 'initrd.img', which is not there")
+    add('cfg-includes-itself.img', Fat({'syslinux.cfg': b'INCLUDE syslinux.cfg\n' * 3}).data, 'names no kernel')
+    add('cfg-path-long.img', fat_sample(kernel, b'DEFAULT x\nLABEL x\nKERNEL /' + b'a' * 5000).data, 'too large')
+    add('cfg-initrds-9.img', fat_sample(kernel, b'DEFAULT x\nLABEL x\nKERNEL /kernel\nINITRD ' + b'/initrd.img,' * 9).data, 'too large')
+    add('cfg-append-long.img', fat_sample(kernel, b'DEFAULT x\nLABEL x\nKERNEL /kernel\nAPPEND ' + b'a' * 70000).data, 'too large')
+    add('cfg-binary.img', fat_sample(kernel, bytes(range(256)) * 20).data, 'names no kernel')
+    add('kernel-is-text.img', fat_sample(b'text' * 300).data, ":kernel' is neither an ELF nor a bzImage")
+    add('kernel-is-cut.img', fat_sample(kernel[:1500]).data, ":kernel' is a truncated Linux bzImage")
+
+    iso = iso_sample(kernel)
+    image, places, in_iso = bytes(iso.data), iso.places, 'its ISO 9660'
+    sector, root = Iso.SECTOR, iso.place['']
+    add('iso-cut.iso', image[:root * sector + 100], f'{in_iso} reaches past the end')
+    add('iso-kernel-cut.iso', image[:-2 * sector], f'{in_iso} reaches past the end')
+    add('iso-no-primary.iso', patched(image, (16 * sector, b'\2')), f'{in_iso} is not right')
+    add('iso-descriptors-end.iso', patched(image, (17 * sector + 1, b'XX'), (16 * sector, b'\0')), f'{in_iso} is not right')
+    add('iso-block-size.iso', patched(image, (16 * sector + 128, b'\0\2')), f'{in_iso} is not right')
+    add('iso-root-outside.iso', patched(image, (16 * sector + 158, b'\xff\xff\xff\x7f')), f'{in_iso} reaches past the end')
+    add('iso-root-huge.iso', patched(image, (16 * sector + 166, b'\xff' * 4)), 'ISO 9660')
+    add('iso-record-short.iso', patched(image, (places['/kernel'], b'\5')), f'{in_iso} is not right')
+    add('iso-record-long.iso', patched(image, (places['/kernel'], b'\xff')), 'which is not there|is not right')
+    add('iso-name-long.iso', patched(image, (places['/kernel'] + 32, b'\xff')), f'{in_iso} is not right')
+    add('iso-kernel-outside.iso', patched(image, (places['/kernel'] + 2, b'\xff\xff\xff\xff')), f'{in_iso} reaches past the end')
+    add('iso-kernel-huge.iso', patched(image, (places['/kernel'] + 10, b'\xff\xff\xff\xff')), 'too large')
+    add('iso-kernel-multi-extent.iso', patched(image, (places['/kernel'] + 25, b'\x80')), 'ISO 9660 is not right')
+    add('iso-directory-loops.iso', patched(image, (places['/isolinux'] + 2, struct.pack('<I', root))),
+        'without a boot configuration')
+    add('iso-field-short.iso', patched(image, (places['/isolinux'] + 33 + 9 + 2, b'\1')), 'without a boot configuration')
+    add('iso-path-climbs.iso', Iso({'isolinux/isolinux.cfg': SYSLINUX.replace(b'/kernel', b'/../../../../etc/passwd')}).data,
+        'which is not there')
+    for name, target in (('itself', 'kernel'), ('climbs', '../../../../../etc/passwd'), ('nowhere', '/gone')):
+        links = [('kernel', target)]
+        add(f'iso-link-{name}.iso', Iso({'isolinux/isolinux.cfg': SYSLINUX, 'initrd.img': INITRD}, links=links).data,
+            'lead nowhere|which is not there')
+    add('iso-links-circle.iso', Iso({'isolinux/isolinux.cfg': SYSLINUX, 'initrd.img': INITRD},
+                                    links=[('kernel', 'a'), ('a', 'b'), ('b', 'kernel')]).data, 'lead nowhere')
+    add('iso-continues-for-ever.iso', patched(image, (places['/kernel'] + 33 + 9, struct.pack(
+        '<2sBBI4xI4xI4x', b'CE', 28, 1, root, places['/kernel'] % sector + 42, 28))), 'ISO 9660|not there')
+
+    unified = {'.cmdline': b'quiet', '.linux': kernel, '.initrd': INITRD}
+    image = uki(unified)
+    table, in_uki = 0x40 + 24, 'its EFI program'
+    add('uki-cut.efi', image[:-600], f'{in_uki} reaches past the end')
+    add('uki-section-outside.efi', patched(image, (table + 40 + 20, b'\xff\xff\xff\x7f')), f'{in_uki} reaches past the end')
+    add('uki-section-wraps.efi', patched(image, (table + 40 + 8, b'\xff' * 4 + b'\0\0\0\0' + b'\xff' * 4)), f'{in_uki} reaches past the end')
+    add('uki-sections-1000.efi', patched(image, (0x46, b'\xe8\3')), f'{in_uki} is not right')
+    add('uki-sections-cut.efi', patched(image[:table + 41], (0x46, b'\3')), f'{in_uki} reaches past the end')
+    add('uki-header-outside.efi', patched(image, (0x3c, b'\xff\xff\xff\xff')), 'is an EFI program')
+    add('uki-no-kernel.efi', uki({'.cmdline': b'quiet', '.initrd': INITRD}), 'is an EFI program')
+    add('uki-kernel-is-text.efi', uki({'.linux': b'text' * 300}), ":.linux' is neither")
+    add('uki-cmdline-long.efi', uki({**unified, '.cmdline': b'a' * 70000}), 'too large')
+
+    image = gpt(64, bytes(esp_sample(kernel).data))
+    add('gpt-cut.img', image[:1024 + 40], 'is a bootable disk')
+    add('gpt-entries-outside.img', patched(image, (512 + 72, b'\xff' * 8)), 'is a bootable disk')
+    add('gpt-entry-size-0.img', patched(image, (512 + 84, b'\0\0\0\0')), 'is a bootable disk')
+    add('gpt-entry-wraps.img', patched(image, (1024 + 32, b'\xff' * 16)), 'is a bootable disk')
+    add('gpt-entry-backwards.img', patched(image, (1024 + 40, bytes(8))), 'is a bootable disk')
+    image = mbr((0xc, 64, bytes(fat_sample(kernel).data)))
+    add('mbr-outside.img', patched(image, (446 + 8, b'\xff\xff\xff\x7f')), 'is a bootable disk')
+    add('mbr-past-the-end.img', patched(image, (446 + 12, b'\xff\xff\xff\x7f')), 'is a bootable disk')
+    add('mbr-logical-loops.img', patched(mbr((5, 0, bytes(512))), (446 + 4, b'\5'), (446 + 8, bytes(4)),
+                                         (446 + 16 + 4, b'\5')), 'is a bootable disk')
+    add('mbr-nothing-known.img', mbr((0x83, 64, bytes(65536))), 'is a bootable disk')
+
+    add('tar-cut.tar', tar({'kernel': kernel})[:1000], 'its tar reaches past the end')
+    add('tar-size.tar', patched(tar({'kernel': kernel}), (124, b'77777777777')), 'tar')
+    add('tar-no-kernel.tar', tar({'cmdline': b'quiet'}), 'without a boot configuration')
+    add('tar-second-header.tar', patched(tar({'a': b'a', 'kernel': kernel}), (1024, b'X')), 'its tar is not right')
+    add('tar-cmdline-long.tar', tar({'kernel': kernel, 'cmdline': b'a' * 70000}), 'too large')
+
+    files = {'extlinux.conf': SYSLINUX, 'kernel': kernel, 'initrd.img': INITRD}
+    image, in_ext = ext4(directory, files, '^has_journal,^resize_inode,^metadata_csum,^64bit'), 'its ext4'
+    add('ext4-cut.raw', image[:100 << 10], f'{in_ext} reaches past the end')
+    add('ext4-blocks.raw', patched(image, (1028, b'\xff\xff\xff\x7f')), f'{in_ext} reaches past the end')
+    add('ext4-block-size.raw', patched(image, (1024 + 24, b'\x20')), f'{in_ext} is not right')
+    add('ext4-group-size-0.raw', patched(image, (1024 + 32, bytes(4))), f'{in_ext} is not right')
+    add('ext4-feature.raw', patched(image, (1024 + 99, b'\x80')), 'features that are not known here')
+    add('ext4-descriptors.raw', patched(image, (2048, b'\xff' * 64)), 'ext4')
+    add('ext4-inodes-0.raw', patched(image, (1024 + 40, bytes(4))), f'{in_ext} is not right')
+    add('ext4-links-circle.raw', ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': 'a', 'a': '/b', 'b': 'kernel'}),
+        'lead nowhere')
+    add('ext4-link-climbs.raw', ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': '../../../../etc/passwd'}),
+        'which is not there')
+    save(directory, {name: data for name, (data, _) in all_of.items()})
+    for name, (_, text) in all_of.items():
+        print(f'{name}\t{text}')
+
+
+def seeds(directory):
+    small = {'syslinux': b'\0' + SYSLINUX, 'grub': b'\1' + GRUB, 'entry': b'\2linux /a\ninitrd /b\noptions c\n',
+             'menu': b'\0include a\nui menu.c32\nappend x\nlabel a\nmenu default\nlinux b initrd=c\nappend -\n'}
+    os.makedirs(directory, exist_ok=True)
+    all_of = samples(directory)
+    save(f'{directory}/menu_fuzz', small)
+    save(f'{directory}/find_fuzz', all_of)
+    for target, names in (('fat', ['fat.img']), ('iso9660', ['iso.iso', 'plain.iso', 'link.iso']),
+                          ('tar', ['tar.tar']), ('ext4', ['ext4.raw', 'ext3.raw'])):
+        save(f'{directory}/{target}_fuzz', {name: all_of[name] for name in names})
+
+
+if __name__ == '__main__':
+    if sys.argv[1] == 'seeds':
+        seeds(sys.argv[2])
+    elif sys.argv[1] == 'good':
+        with open(sys.argv[3], 'rb') if len(sys.argv) > 3 else io.BytesIO(bzimage()) as file:
+            save(sys.argv[2], samples(sys.argv[2], file.read()))
+    elif sys.argv[1] == 'damaged':
+        damaged(sys.argv[2])
+    else:
+        sys.exit(__doc__)
