@@ -234,8 +234,6 @@ static int qcow2_open(struct disk *disk, const struct disk_config *config)
 	if (!qcow2)
 		return log_error(-ENOMEM, "--disk: out of memory");
 	disk->format = qcow2;
-	if (!disk->info.readonly)
-		return refuse(config, "can only be read: say ,ro or ,ephemeral");
 	if (size > disk->file_size)
 		size = disk->file_size;
 	if (disk_pread(disk->fd, header, size, 0) || memcmp(header, "QFI\xfb", 4))
@@ -245,14 +243,11 @@ static int qcow2_open(struct disk *disk, const struct disk_config *config)
 	error = geometry_read(disk, config, header);
 	if (!error)
 		error = tables_read(disk, config);
+	if (!error && !disk->info.readonly)
+		error = qcow2_write_open(disk, config, header);
 	if (!error)
 		error = backing_open(disk, config, header);
 	return error;
-}
-
-static void cache_destroy(struct qcow2_cache *cache)
-{
-	free(cache->memory);
 }
 
 static void qcow2_close(struct disk *disk)
@@ -261,8 +256,9 @@ static void qcow2_close(struct disk *disk)
 
 	if (!qcow2)
 		return;
+	qcow2_write_close(disk);
 	unpacker_destroy(qcow2->unpacker);
-	cache_destroy(&qcow2->l2);
+	free(qcow2->l2.memory);
 	free(qcow2->l1);
 	free(qcow2);
 }
@@ -291,7 +287,7 @@ int qcow2_cache_create(struct qcow2_cache *cache, uint64_t cluster_size)
 int qcow2_table(struct disk *disk, struct qcow2_cache *cache, uint64_t index,
         uint64_t offset, struct qcow2_table **table)
 {
-	const struct qcow2 *qcow2 = disk->format;
+	struct qcow2 *qcow2 = disk->format;
 	struct qcow2_table *found = &cache->tables[cache->last];
 	int error;
 
@@ -300,6 +296,12 @@ int qcow2_table(struct disk *disk, struct qcow2_cache *cache, uint64_t index,
 	if (found->index != index) {
 		found = &cache->tables[cache->next];
 		cache->next = (cache->next + 1) % cache->count;
+		if (found->dirty) {
+			error = cache == &qcow2->l2 ? qcow2_sync(disk)
+			                            : qcow2_refcounts_write(disk);
+			if (error)
+				return error;
+		}
 		found->index = UINT64_MAX;
 		error = disk_pread(disk->fd, found->data, qcow2->cluster_size, offset);
 		if (error)
@@ -318,12 +320,14 @@ bool qcow2_is_cluster(const struct disk *disk, uint64_t offset)
 	return offset % qcow2->cluster_size == 0 && offset >= qcow2->cluster_size &&
 	       offset < disk->file_size &&
 	       (offset < qcow2->l1_offset ||
-	               offset >= qcow2->l1_offset + qcow2->l1_count * 8);
+	               offset >= qcow2->l1_offset + qcow2->l1_count * 8) &&
+	       (offset < qcow2->reftable_offset ||
+	               offset >= qcow2->reftable_offset + qcow2->reftable_count * 8);
 }
 
 /* Clusters. */
 
-static int find_packed(const struct disk *disk, uint64_t entry, struct extent *extent)
+int qcow2_find_packed(const struct disk *disk, uint64_t entry, struct extent *extent)
 {
 	const struct qcow2 *qcow2 = disk->format;
 	/* "Compressed Clusters Descriptor": the offset, then sectors beyond the first. */
@@ -347,7 +351,7 @@ static int find_cluster(const struct disk *disk, uint64_t entry, struct extent *
 	const struct qcow2 *qcow2 = disk->format;
 
 	if (entry & QCOW2_COMPRESSED)
-		return find_packed(disk, entry, extent);
+		return qcow2_find_packed(disk, entry, extent);
 	if (entry &
 	        (qcow2->version == 2 ? QCOW2_RESERVED | QCOW2_ZERO : QCOW2_RESERVED))
 		return -EIO;
@@ -438,4 +442,9 @@ const struct disk_type disk_qcow2 = {
         .close = qcow2_close,
         .find = qcow2_find,
         .unpack = qcow2_unpack,
+        .create = qcow2_create,
+        .place = qcow2_place,
+        .settle = qcow2_settle,
+        .clear = qcow2_clear,
+        .sync = qcow2_sync,
 };

@@ -21,6 +21,7 @@ enum {
 	QCOW2_TABLES_MIN = 8,
 	QCOW2_TABLES_MAX = 256,
 	QCOW2_RUNS = 4096,
+	QCOW2_CLAIMS = 256,
 };
 
 /* Of an L1 or L2 entry. */
@@ -48,6 +49,11 @@ struct qcow2_run {
 	uint64_t cluster, count;
 };
 
+/* What was changed of a table: [from, to). */
+struct qcow2_range {
+	uint64_t from, to;
+};
+
 struct qcow2 {
 	unsigned version, cluster_bits, l2_bits, refcount_order;
 	uint64_t cluster_size;
@@ -58,23 +64,25 @@ struct qcow2 {
 	struct unpacker *unpacker; /* where there may be something compressed */
 
 	/* To write. */
-	bool l1_dirty, reftable_dirty;
-	uint64_t reftable_offset, reftable_count, reftable_size; /* in use; room */
-	uint64_t *reftable;                                      /* CPU's byte order */
+	struct qcow2_range l1_changed, reftable_changed;
+	uint64_t reftable_offset, reftable_count; /* bytes; entries */
+	uint64_t *reftable;                       /* in the CPU's byte order */
+	struct qcow2_run
+	        reftable_old; /* the one that the header still names; or none */
 	struct qcow2_cache refcounts;
-	uint64_t hint; /* no free cluster before this one */
-	uint64_t end;  /* no used cluster from this one on: zeroes */
-	void *copy;    /* a cluster */
-	struct qcow2_run *runs;
+	uint64_t hint;          /* no free cluster before this one */
+	uint64_t end;           /* no used cluster from this one on, and only zeroes */
+	void *copy;             /* a cluster */
+	struct qcow2_run *runs; /* QCOW2_RUNS */
 	unsigned run_count;
-	struct qcow2_run *claims; /* guest clusters that are being written anew */
-	unsigned claim_count, claim_room;
+	struct qcow2_run claims[QCOW2_CLAIMS]; /* guest's that are being written anew */
+	unsigned claim_count;
 	bool broken; /* the file cannot be trusted any more: it is written no more */
 };
 
 /*
- * The table `index` of a kind, which lies at `offset` unless it is to be new (0): zeroes.
- * It stays valid until the next call. -EIO, or the error of reading or making room.
+ * The table `index` of a kind, which lies at `offset`. It stays valid until the next call.
+ * -Exxx of reading it, or of writing what has to make room.
  */
 int qcow2_table(struct disk *disk, struct qcow2_cache *cache, uint64_t index,
         uint64_t offset, struct qcow2_table **table);
@@ -82,10 +90,13 @@ int qcow2_cache_create(struct qcow2_cache *cache, uint64_t cluster_size);
 
 /* Whether this is a cluster that the file has, and not one of the tables known here. */
 bool qcow2_is_cluster(const struct disk *disk, uint64_t offset);
+/* Where a compressed cluster is: extent->packed; -EIO if that is not in the file. */
+int qcow2_find_packed(const struct disk *disk, uint64_t entry, struct extent *extent);
 
 /* disk_qcow2_write.c */
-int qcow2_write_open(struct disk *disk, const uint8_t *header);
-int qcow2_write_close(struct disk *disk);
+int qcow2_write_open(
+        struct disk *disk, const struct disk_config *config, const uint8_t *header);
+void qcow2_write_close(struct disk *disk);
 int qcow2_create(int fd, uint64_t size);
 int qcow2_place(
         struct disk *disk, uint64_t offset, uint64_t size, struct extent *extent);
@@ -94,3 +105,5 @@ int qcow2_settle(
 int qcow2_clear(struct disk *disk, uint64_t offset, uint64_t size, bool unmap,
         bool advice, struct extent *extent);
 int qcow2_sync(struct disk *disk);
+/* Refcounts may be written at any time: those that rise come before what needs them. */
+int qcow2_refcounts_write(struct disk *disk);
