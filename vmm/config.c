@@ -577,7 +577,7 @@ static int object_set(struct config *config, const struct option *const *tables,
 static bool takes_number(const struct option *option)
 {
 	return option->parse == option_number || option->parse == option_duration ||
-	       option->parse == memory_set;
+	       option->parse == option_size || option->parse == memory_set;
 }
 
 /* One value that is no array: as the text that the command line would have had. */

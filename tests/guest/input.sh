@@ -87,7 +87,7 @@ elf('headers-wrap', headers=2**64 - 32)
 elf('aarch64', machine=183)
 elf('big-endian', order=2)
 elf('object', kind=1)
-elf('no-entry', notes=b'')
+elf('no-entry', notes=note(b'GNU', 1, bytes(16)))
 elf('entry-outside', notes=entry(0x200000))
 elf('entry-high', notes=entry(1 << 32 | 0x100000))
 elf('note-size', notes=note(b'Xen', 18, b'\0\0'))
@@ -142,7 +142,7 @@ headers-wrap	program headers lie outside
 aarch64		is an aarch64 kernel
 big-endian	not a little-endian ELF
 object		is an ELF object
-no-entry	has no PVH entry
+no-entry	neither a PVH entry
 entry-outside	PVH entry is in none
 entry-high	PVH entry is in none
 note-size	PVH entry note has a wrong size
@@ -234,7 +234,7 @@ config key_of_flags	'' "'config'"	'{"config": "x"}'
 config no_object	'' object	'[1]'
 config wrong_type	'' mem		'{"mem": true}'
 config bad_value	'' cpus		'{"cpus": 0}'
-config disk_key		'' "'size'"	'{"disk": {"path": "a", "size": 1}}'
+config disk_key		'' "'sizes'"	'{"disk": {"path": "a", "sizes": 1}}'
 bad config_missing	1 "--config.*'missing'" --config missing "$hello"
 bad config_directory	1 "--config.*'$images'" --config "$images" "$hello"
 bad config_twice	2 '--config: given twice' --config a --config b "$hello"
