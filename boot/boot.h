@@ -107,6 +107,8 @@ struct boot_source {
 	bool linuxkit; /* found as a LinuxKit name */
 	char *disk_path; /* the image is this disk, too, to be the first one; NULL: none */
 	bool disk_readonly; /* by its kind: an ISO, squashfs, erofs */
+	int disk_fd;        /* of a disk that was unpacked, if disk_unpacked */
+	bool disk_unpacked; /* it lives as long as this does */
 	char *root_was;     /* root= before it was made to mean that disk, or NULL */
 	char *config_path; /* of the boot loader's configuration that was followed, or NULL */
 

@@ -14,6 +14,7 @@
 #include <zstd_errors.h>
 
 #include "boot/bytes.h"
+#include "boot/tar.h"
 
 enum {
 	PAGE_SIZE = 4096,
@@ -34,10 +35,21 @@ struct arena {
 	size_t left;
 };
 
+/* Where a stream is in a tar archive: in a header, in a file that counts or in another. */
+struct archive {
+	unsigned char header[TAR_BLOCK];
+	size_t header_size;
+	uint64_t left;
+	bool wanted;
+};
+
 struct job {
 	const unsigned char *payload;
 	size_t size;
+	/* Takes what was unpacked; NULL: output_add(). */
+	int (*take)(struct job *job, const unsigned char *data, size_t size);
 	struct output output;
+	struct archive archive;
 	struct arena arena;
 	unsigned char *chunk; /* CHUNK bytes */
 };
@@ -133,7 +145,9 @@ static int gzip_decode(struct job *job)
 		status = inflate(&stream, Z_NO_FLUSH);
 		if (status != Z_OK && status != Z_STREAM_END)
 			return -EBADMSG;
-		error = output_add(&job->output, job->chunk, CHUNK - stream.avail_out);
+		error = job->take ? job->take(job, job->chunk, CHUNK - stream.avail_out)
+		                  : output_add(&job->output, job->chunk,
+		                            CHUNK - stream.avail_out);
 	} while (!error && status == Z_OK);
 	return error;
 }
@@ -308,4 +322,78 @@ int decode(
 	if (!error && job.output.at != size)
 		error = -ENODATA;
 	return error;
+}
+
+/* The header is complete: what follows it? */
+static int archive_enter(struct job *job)
+{
+	struct archive *archive = &job->archive;
+
+	archive->header_size = 0;
+	if (!tar_is_header(archive->header))
+		return -ENOEXEC;
+	archive->left = tar_size(archive->header);
+	archive->wanted = tar_is_file(archive->header);
+	if (archive->left > job->output.size)
+		return -EFBIG;
+	if (archive->wanted)
+		job->output.size = archive->left;
+	else
+		archive->left = (archive->left + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+	return 0;
+}
+
+/* 1: all of the file is there. */
+static int archive_take(struct job *job, const unsigned char *data, size_t size)
+{
+	struct archive *archive = &job->archive;
+	int error = 0;
+
+	while (size && !error) {
+		size_t part = TAR_BLOCK - archive->header_size;
+
+		if (archive->left) {
+			part = size < archive->left ? size : archive->left;
+			if (archive->wanted)
+				error = output_add(&job->output, data, part);
+			archive->left -= part;
+		} else {
+			if (part > size)
+				part = size;
+			memcpy(archive->header + archive->header_size, data, part);
+			archive->header_size += part;
+			if (archive->header_size == TAR_BLOCK)
+				error = archive_enter(job);
+		}
+		if (!error && archive->wanted && !archive->left)
+			return 1;
+		data += part;
+		size -= part;
+	}
+	return error;
+}
+
+int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
+        void *memory, uint64_t *size)
+{
+	struct job job = {
+	        .payload = payload,
+	        .size = payload_size,
+	        .take = archive_take,
+	        .output = {fd, 0, limit},
+	        .arena = {memory, DECODE_MEMORY},
+	};
+	int error;
+
+	if (format_find(payload, payload_size) != formats)
+		return -ENOEXEC;
+	job.chunk = arena_take(&job.arena, CHUNK);
+	error = gzip_decode(&job);
+	/* Nothing was seen yet that an archive begins with. */
+	if (error == -EBADMSG && !job.archive.wanted)
+		error = -ENOEXEC;
+	*size = job.output.at;
+	if (!error)
+		return job.archive.wanted ? -ENODATA : -ENOEXEC;
+	return error > 0 ? 0 : error;
 }

@@ -23,3 +23,10 @@ const char *decode_name(const void *payload, size_t payload_size);
  */
 int decode(
         const void *payload, size_t payload_size, int fd, uint64_t size, void *memory);
+
+/*
+ * The first file of a tar archive in gzip, into `fd`; `size` is then its size. As decode(),
+ * and -EFBIG if it has more than `limit` bytes, -ENOEXEC if this is not such an archive.
+ */
+int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
+        void *memory, uint64_t *size);

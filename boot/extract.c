@@ -13,12 +13,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "boot/decode.h"
 #include "boot/find.h"
 #include "boot/loader.h"
 #include "boot/sandbox.h"
 #include "vmm/log.h"
 
-enum { CHILD_CPU_S = 5, COPY = 1 << 20 };
+enum { CHILD_CPU_S = 5, UNPACK_CPU_S = 60, COPY = 1 << 20 };
+
+/* What a disk in an archive may have; its zeros take no memory. */
+#define UNPACKED (UINT64_C(4) << 30)
 
 struct job {
 	const struct boot_medium *medium;
@@ -241,11 +245,103 @@ static int adopt(struct boot_source *source, const struct boot_medium *medium,
 	} else {
 		source->disk_path = name;
 		source->disk_readonly = found->readonly;
+		if (source->disk_unpacked) {
+			free(name);
+			if (asprintf(&source->disk_path, "/proc/self/fd/%d",
+			            source->disk_fd) < 0)
+				source->disk_path = NULL;
+		}
 	}
 	return error;
 }
 
-int boot_extract(struct boot_source *source, const struct boot_medium *medium)
+struct unpack {
+	const void *payload;
+	size_t payload_size;
+	int fd;
+	uint64_t *size; /* in memory that both have */
+};
+
+static int unpack_work(void *context, void *memory)
+{
+	const struct unpack *unpack = context;
+
+	return decode_tar(unpack->payload, unpack->payload_size, unpack->fd, UNPACKED,
+	        memory, unpack->size);
+}
+
+static int unpack_explain(const char *name, int error)
+{
+	switch (error) {
+	case 0:
+	case -ENOEXEC:
+		return error;
+	case -EFBIG:
+		return log_error(-EINVAL,
+		        "image: '%s': the disk in it has more than %d GiB: unpack it "
+		        "first",
+		        name, (int)(UNPACKED >> 30));
+	case -ENODATA:
+	case -EBADMSG:
+	case -ECHILD:
+		return log_error(-EINVAL,
+		        "image: '%s' is damaged or truncated: the disk in it cannot be "
+		        "unpacked",
+		        name);
+	default:
+		return log_error(
+		        error, "image: cannot unpack '%s': %s", name, strerror(-error));
+	}
+}
+
+/* As GCP has it: a tar archive in gzip with a disk as its first file, unpacked to `fd`. */
+static int disk_unpack(struct boot_source *source, int fd, uint64_t *size)
+{
+	const struct sandbox sandbox = {
+	        .cpu_s = UNPACK_CPU_S,
+	        .write_fd = fd,
+	        .write_size = UNPACKED,
+	        .memory = DECODE_MEMORY,
+	};
+	/* A file that is cut meanwhile is the end of the child alone. */
+	void *payload = mmap(NULL, source->kernel_size, PROT_READ, MAP_PRIVATE,
+	        source->kernel_fd, 0);
+	struct unpack unpack = {payload, source->kernel_size, fd, size};
+	int error;
+
+	if (payload == MAP_FAILED)
+		return log_error(-errno, "image: cannot map '%s': %s",
+		        source->kernel_path, strerror(errno));
+	error = sandbox_run(&sandbox, unpack_work, &unpack);
+	munmap(payload, source->kernel_size);
+	if (!error && (*size > UNPACKED || ftruncate(fd, (off_t)*size) < 0))
+		error = -EIO;
+	return unpack_explain(source->kernel_path, error);
+}
+
+/* Then the image lies in memory, where only this process finds it. */
+static int carton_open(struct boot_source *source, struct found *found)
+{
+	unsigned char magic[2];
+	int error;
+
+	if (boot_read(source, 0, magic, sizeof(magic)) || magic[0] != 0x1f ||
+	        magic[1] != 0x8b)
+		return 0;
+	source->disk_fd = memfd_create("disk", MFD_CLOEXEC);
+	if (source->disk_fd < 0)
+		return log_error(-errno, "image: no memory");
+	source->disk_unpacked = true;
+	error = disk_unpack(source, source->disk_fd, &found->files[0].size);
+	if (error)
+		return error;
+	close(source->kernel_fd);
+	source->kernel_fd = fcntl(source->disk_fd, F_DUPFD_CLOEXEC, 0);
+	source->kernel_size = found->files[0].size;
+	return 0;
+}
+
+static int image_find(struct boot_source *source, struct job *job)
 {
 	const struct sandbox sandbox = {
 	        .cpu_s = CHILD_CPU_S,
@@ -253,29 +349,37 @@ int boot_extract(struct boot_source *source, const struct boot_medium *medium)
 	        .memory = sizeof(struct find),
 	        .heap = FIND_HEAP,
 	};
-	struct boot_medium file =
-	        medium_of_file(source->kernel_fd, source->kernel_size);
-	struct job job = {medium ? medium : &file, NULL};
 	const char *name = source->kernel_path;
+	int error = sandbox_run(&sandbox, work, job);
+
+	if (error == -ECHILD ||
+	        (!error && !found_settle(job->found, job->medium->size)))
+		return log_error(-EINVAL,
+		        "image: '%s' is damaged: reading it took too long, or would "
+		        "not end well",
+		        name);
+	if (error)
+		return log_error(error, "image: '%s' cannot be read in a sandbox: %s",
+		        name, strerror(-error));
+	if (job->found->error)
+		return explain(name, job->found);
+	return adopt(source, job->medium, job->found);
+}
+
+int boot_extract(struct boot_source *source, const struct boot_medium *medium)
+{
+	struct boot_medium file;
+	struct job job = {medium ? medium : &file, NULL};
 	int error;
 
 	job.found = mmap(NULL, sizeof(*job.found), PROT_READ | PROT_WRITE,
 	        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (job.found == MAP_FAILED)
 		return log_error(-ENOMEM, "image: no memory");
-	error = sandbox_run(&sandbox, work, &job);
-	if (error == -ECHILD || (!error && !found_settle(job.found, job.medium->size)))
-		error = log_error(-EINVAL,
-		        "image: '%s' is damaged: reading it took too long, or would "
-		        "not end well",
-		        name);
-	else if (error)
-		error = log_error(error, "image: '%s' cannot be read in a sandbox: %s",
-		        name, strerror(-error));
-	else if (job.found->error)
-		error = explain(name, job.found);
-	else
-		error = adopt(source, job.medium, job.found);
+	error = medium ? 0 : carton_open(source, job.found);
+	file = medium_of_file(source->kernel_fd, source->kernel_size);
+	if (!error)
+		error = image_find(source, &job);
 	munmap(job.found, sizeof(*job.found));
 	return error;
 }

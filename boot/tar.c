@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "boot/tar.h"
 #include "boot/volume.h"
 
 enum {
-	BLOCK = 512,
 	NAME_SIZE = 100,
 	SIZE_AT = 124,
 	SIZE_SIZE = 12,
@@ -27,7 +27,7 @@ static uint64_t octal(const unsigned char *from, unsigned size)
 	return value;
 }
 
-static uint64_t size_of(const unsigned char *header)
+uint64_t tar_size(const unsigned char header[TAR_BLOCK])
 {
 	const unsigned char *from = header + SIZE_AT;
 	uint64_t value = 0;
@@ -40,27 +40,32 @@ static uint64_t size_of(const unsigned char *header)
 }
 
 /* The sum of all bytes, with blanks for that of the sum. */
-static bool is_header(const unsigned char *header)
+bool tar_is_header(const unsigned char header[TAR_BLOCK])
 {
 	uint64_t sum = SUM_SIZE * ' ';
 
-	for (unsigned i = 0; i < BLOCK; i++)
+	for (unsigned i = 0; i < TAR_BLOCK; i++)
 		if (i < SUM_AT || i >= SUM_AT + SUM_SIZE)
 			sum += header[i];
 	return !memcmp(header + MAGIC_AT, "ustar", 5) &&
 	       octal(header + SUM_AT, SUM_SIZE) == sum;
 }
 
+bool tar_is_file(const unsigned char header[TAR_BLOCK])
+{
+	return header[KIND_AT] == '0' || !header[KIND_AT];
+}
+
 static bool is_end(const unsigned char *header)
 {
-	return !header[0] && !memcmp(header, header + 1, BLOCK - 1);
+	return !header[0] && !memcmp(header, header + 1, TAR_BLOCK - 1);
 }
 
 static int tar_open(struct volume *volume)
 {
-	unsigned char header[BLOCK];
+	unsigned char header[TAR_BLOCK];
 
-	if (volume_read(volume, 0, header, sizeof(header)) || !is_header(header))
+	if (volume_read(volume, 0, header, sizeof(header)) || !tar_is_header(header))
 		return -ENOEXEC;
 	volume->root = (struct node){.kind = NODE_DIRECTORY};
 	return 0;
@@ -70,7 +75,7 @@ static int tar_walk(struct volume *volume,
         const struct node *directory __attribute__((unused)), volume_visit *visit,
         void *context)
 {
-	unsigned char header[BLOCK];
+	unsigned char header[TAR_BLOCK];
 	uint64_t at = 0;
 
 	for (unsigned i = 0; i < VOLUME_ENTRIES; i++) {
@@ -87,12 +92,12 @@ static int tar_walk(struct volume *volume,
 			return error;
 		if (is_end(header))
 			return 0;
-		if (!is_header(header))
+		if (!tar_is_header(header))
 			return -EBADMSG;
 		memcpy(name, header, NAME_SIZE);
-		node.place = at + BLOCK;
-		node.size = size_of(header);
-		if (header[KIND_AT] == '0' || !header[KIND_AT])
+		node.place = at + TAR_BLOCK;
+		node.size = tar_size(header);
+		if (tar_is_file(header))
 			node.kind = NODE_FILE;
 		if (node.size > volume->size - node.place)
 			return -ENODATA;
@@ -100,7 +105,7 @@ static int tar_walk(struct volume *volume,
 			start += 2;
 		if (visit(context, start, &node))
 			return 0;
-		at = node.place + (node.size + BLOCK - 1) / BLOCK * BLOCK;
+		at = node.place + (node.size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
 		if (at > volume->size)
 			at = volume->size;
 	}

@@ -5,6 +5,7 @@
     images.py damaged DIRECTORY           and a line for each on stdout: its name, what is to be said of it
     images.py seeds DIRECTORY             corpora for tests/fuzz, a directory for each target
 """
+import gzip
 import io
 import os
 import struct
@@ -266,6 +267,7 @@ def samples(directory, kernel=KERNEL):
         'link.iso': bytes(Iso({'isolinux/isolinux.cfg': SYSLINUX, 'boot/vmlinuz': kernel, 'initrd.img': INITRD},
                               links=[('kernel', 'boot/../../boot/vmlinuz')]).data),
         'tar.tar': tar({**files, 'cmdline': b'quiet\n'}),
+        'gcp.img.tar.gz': gzip.compress(tar({'disk.raw': mbr((0xc, 64, bytes(fat_sample(kernel).data)))})),
         'unified.efi': uki({'.linux': kernel, '.initrd': INITRD, '.cmdline': b'quiet\0'}),
         'ext4.raw': ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': '/boot/k', 'boot/k': kernel,
                                      'initrd.img': INITRD}),
@@ -392,6 +394,19 @@ def damaged(directory):
     add('tar-no-kernel.tar', tar({'cmdline': b'quiet'}), 'without a boot configuration')
     add('tar-second-header.tar', patched(tar({'a': b'a', 'kernel': kernel}), (1024, b'X')), 'its tar is not right')
     add('tar-cmdline-long.tar', tar({'kernel': kernel, 'cmdline': b'a' * 70000}), 'too large')
+
+    disk = tar({'disk.raw': bytes(fat_sample(kernel).data)})
+    huge = bytearray(tar({'disk.raw': b'x'}))
+    put(huge, 124, '12s', b'77777777777\0')
+    put(huge, 148, '8s', b' ' * 8)
+    put(huge, 148, '8s', b'%06o\0 ' % sum(huge[:512]))
+    add('disk-cut.img.tar.gz', gzip.compress(disk)[:len(gzip.compress(disk)) // 2], 'is damaged or truncated')
+    add('disk-archive-cut.img.tar.gz', gzip.compress(disk[:9000]), 'is damaged or truncated')
+    add('disk-garbage.img.tar.gz', patched(gzip.compress(disk), (600, b'\xff' * 64)), 'is damaged or truncated')
+    add('disk-8g.img.tar.gz', gzip.compress(huge), 'more than 4 GiB')
+    add('disk-is-no-archive.img.tar.gz', gzip.compress(b'text' * 1000), 'is gzip-compressed: gunzip')
+    add('disk-is-text.img.tar.gz', gzip.compress(tar({'disk.raw': b'text' * 1000})), 'is damaged|neither')
+    add('disk-no-file.img.tar.gz', gzip.compress(tar({})), 'is gzip-compressed: gunzip')
 
     files = {'extlinux.conf': SYSLINUX, 'kernel': kernel, 'initrd.img': INITRD}
     image, in_ext = ext4(directory, files, '^has_journal,^resize_inode,^metadata_csum,^64bit'), 'its ext4'

@@ -46,6 +46,14 @@ static void flags_text(uint32_t flags, char text[4])
 	text[3] = '\0';
 }
 
+/* The image as a disk, by a name that others can find; "": it is none. */
+static const char *disk(const struct boot_source *source)
+{
+	if (!source->disk_path)
+		return "";
+	return source->disk_unpacked ? source->name : source->disk_path;
+}
+
 static void print_text(const struct boot_source *source)
 {
 	struct need needs[NEEDS];
@@ -64,7 +72,7 @@ static void print_text(const struct boot_source *source)
 	if (source->config_path)
 		printf("config    %s\n", source->config_path);
 	if (source->disk_path)
-		printf("disk      %s, the first one\n", source->disk_path);
+		printf("disk      %s, the first one\n", disk(source));
 	if (source->root_was)
 		printf("root      was %s, is /dev/vda\n", source->root_was);
 	printf("boots by  %s%s\n", boot_protocol_name(source->protocol),
@@ -117,7 +125,7 @@ static void print_json(const struct boot_source *source)
 	put_member("boot", boot_protocol_name(source->protocol));
 	put_member("cmdline", source->cmdline ? source->cmdline : "");
 	put_member("config", source->config_path ? source->config_path : "");
-	put_member("disk", source->disk_path ? source->disk_path : "");
+	put_member("disk", disk(source));
 	printf("\"linuxkit\":%s,\"linux\":%s,\"pvh\":%s,\"linux64\":%s,\"initrd\":[",
 	        source->linuxkit ? "true" : "false",
 	        source->needs.linux_kernel ? "true" : "false",

@@ -415,7 +415,10 @@ static const char *virtio_name(
 	switch (virtio->kind) {
 	case PLAN_DISK:
 		disk = plan_disk(plan, virtio->index);
-		snprintf(text, size, "disk %s%s", disk->path,
+		snprintf(text, size, "disk %s%s",
+		        disk == &plan->image_disk && plan->source.disk_unpacked
+		                ? plan->source.name
+		                : disk->path,
 		        disk->readonly    ? " (read-only)"
 		        : disk->ephemeral ? " (changes are thrown away)"
 		                          : "");
@@ -456,8 +459,8 @@ void plan_print(const struct plan *plan)
 		printf("config     %s\n", source->config_path);
 	printf("cmdline    %s\n", plan->cmdline);
 	if (source->root_was && !plan->config->cmdline)
-		printf("rewritten  root=%s, which is %s here\n", source->root_was,
-		        source->disk_path);
+		printf("rewritten  root=%s, which is the first disk here\n",
+		        source->root_was);
 	printf("added      %s\n", *plan->additions ? plan->additions : "(nothing)");
 	printf("\n%-18s %-18s %s\n", "from", "to", "memory map");
 	for (unsigned i = 0; i < plan->region_count; i++)

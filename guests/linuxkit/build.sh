@@ -9,7 +9,7 @@ own=$top/guests/linuxkit
 out=${1:-$top/build/linuxkit}
 stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub
 arguments="console=tty0 console=ttyS0 quiet cryptomgr.notests"
-drivers="virtio_mmio virtio_blk virtio_net crc32c-intel squashfs erofs isofs"
+drivers="virtio_mmio virtio_blk virtio_net crc32c-intel squashfs erofs isofs ext4"
 
 for tool in xorriso mksquashfs mkfs.erofs mkfs.vfat mkfs.ext4 mcopy sfdisk syslinux objcopy qemu-img; do
 	command -v $tool >/dev/null || PATH=$PATH:/sbin:/usr/sbin
@@ -123,7 +123,7 @@ mkdir -p "$work/esp/EFI/Linux" "$work/esp/EFI/BOOT"
 cp "$out/kit.efi" "$work/esp/EFI/Linux/linuxkit.efi"
 cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi "$work/esp/EFI/BOOT/BOOTX64.EFI"
 rm -f "$work/part"
-mkfs.vfat -F 32 -C "$work/part" $(((mib + 34) * 1024)) >/dev/null
+mkfs.vfat -F 32 -C "$work/part" $(((mib > 32 ? mib + 4 : 36) * 1024)) >/dev/null
 mcopy -s -i "$work/part" "$work/esp/EFI" ::/
 partitioned "$out/kit-efi.img" gpt U
 
@@ -138,5 +138,5 @@ for format in qcow2 vmdk vpc; do
 	qemu-img convert -f raw -O $format "$out/kit.raw" "$out/kit.$(echo $format | sed s/vpc/vhd/)"
 done
 cp --sparse=always "$out/kit.raw" "$work/disk.raw"
-tar --owner=0 --group=0 --format=oldgnu -C "$work" -Szcf "$out/kit.img.tar.gz" disk.raw
+tar --owner=0 --group=0 -C "$work" -zcf "$out/kit.img.tar.gz" disk.raw
 touch "$out/built"

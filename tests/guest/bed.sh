@@ -203,6 +203,15 @@ bed_prepare() {
 	return "$1"
 }
 
+# A cpio of guests/linuxkit in all formats, and of two images that LinuxKit did not make.
+bed_images() {
+	rm -rf "$bed/images-system"
+	mkdir -p "$bed/images-system"
+	ln -s "$top/build/linuxkit" "$bed/images-system/images"
+	(cd "$bed/images-system" && find -L images -path 'images/work*' -prune -o -print |
+		cpio -o -H newc -R 0:0 --quiet -L)
+}
+
 # bed_monitor FILE: a cpio of the monitor alone. It is static, but its user-mode network needs libslirp and ld.so.
 bed_monitor() {
 	system=$(mktemp -d "$bed/monitor.XXXXXX")
@@ -254,6 +263,9 @@ bed_boot() {
 	cat "$bed/l1.cpio" "$bed/guests.cpio" >"$directory/initrd"
 	case $group in
 	boot* | bench*) cat "$bed/vmlinux.cpio" >>"$directory/initrd" ;;
+	esac
+	case $group in
+	images*) bed_images >>"$directory/initrd" ;;
 	esac
 	bed_monitor "$directory/monitor.cpio"
 	cat "$directory/monitor.cpio" >>"$directory/initrd"
