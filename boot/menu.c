@@ -219,12 +219,13 @@ static struct line default_find(const char *text)
 }
 
 /* syslinux takes it for its own, and leaves it where it is. */
-static bool append_initrds(struct menu *menu, struct line append)
+static bool cmdline_initrds(struct menu *menu)
 {
 	static const char option[] = "initrd=";
+	struct line left = {menu->cmdline, strlen(menu->cmdline)};
 
-	while (append.size) {
-		struct line word = word_take(&append);
+	while (left.size) {
+		struct line word = word_take(&left);
 
 		if (word.size < strlen(option) ||
 		        strncmp(word.text, option, strlen(option)) != 0)
@@ -255,10 +256,9 @@ static int label_take(
 	if (label.kernel.size && append.size)
 		strcat(menu->cmdline, " ");
 	strncat(menu->cmdline, append.text ? append.text : "", append.size);
-	if (label.initrd.size ? !initrds_add(menu, label.initrd)
-	                      : !append_initrds(menu, append))
-		return -E2BIG;
-	return 0;
+	if (label.initrd.size)
+		return initrds_add(menu, label.initrd) ? 0 : -E2BIG;
+	return cmdline_initrds(menu) ? 0 : -E2BIG;
 }
 
 int menu_syslinux(const char *text, struct menu *menu)

@@ -227,7 +227,7 @@ bed_monitor() {
 
 # Clock ticks of CPU time that the QEMU of bed_boot in DIRECTORY has used.
 bed_ticks() {
-	for child in $(cat "/proc/$(cat "$1/pid")/task/"*/children 2>/dev/null); do
+	for child in $(cat "/proc/$(cat "$1/pid" 2>/dev/null)/task/"*/children 2>/dev/null); do
 		awk '{ print $14 + $15 }' "/proc/$child/stat" 2>/dev/null
 	done
 }
