@@ -19,9 +19,20 @@ ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
 endif
 
+# Built elsewhere than on RISC-V, it is built against Debian's riscv64 packages.
+ifneq ($(CROSS_COMPILE),)
+SYSROOT ?= $(abspath $(BUILD))/sysroot
+SYSROOT_READY := $(SYSROOT)/.complete
+override CC += --sysroot=$(SYSROOT)
+endif
+SYSROOT_PACKAGES := libc6-dev linux-libc-dev libslirp-dev libglib2.0-dev liburing-dev \
+	libjansson-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libfdt-dev \
+	libext2fs-dev libcunit1-dev
+
 VERSION := 0.1.0
 
 # `make V=1` shows the commands.
+comma := ,
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
@@ -29,14 +40,18 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DMAYFLY_VERSION='"$(VERSION)"'
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu17 $(WARNINGS) -pthread -fvisibility=hidden
+# Fewer pages of relocations, where the linker has them.
+PACK := $(if $(filter x86,$(ARCH)),$(comma)-z$(comma)pack-relative-relocs)
 HARD_CFLAGS := -fPIE -ffunction-sections -fstack-protector-strong -D_FORTIFY_SOURCE=2
-HARD_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs -Wl,--as-needed,--gc-sections
+HARD_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack$(PACK) -Wl,--as-needed,--gc-sections
+# Debian 12's linker for riscv64 knows too few relocations for a newer libc.a.
+STATIC_PIE := $(if $(filter x86,$(ARCH)),-static-pie,-pie)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 
 # In the order of use: what few runs need comes last, and stays out of the pages of the rest.
 LDLIBS := -l:liburing.a -l:libjansson.a -l:libz.a -l:libzstd.a -l:liblzma.a -l:liblz4.a \
-	-l:libext2fs.a -l:libcom_err.a
+	-l:libext2fs.a -l:libcom_err.a $(if $(filter riscv,$(ARCH)),-l:libfdt.a)
 
 # The user-mode network is a program of its own: the monitor, linked statically because
 # that starts 0.24 ms sooner, carries it inside. It alone has libslirp, and glib behind it.
@@ -56,9 +71,12 @@ ASAN_DEVICE_OBJECTS := $(DEVICE_SOURCES:%.c=$(BUILD)/asan/%.o) $(BUILD)/asan/$(N
 
 all: $(BUILD)/mayfly
 
+$(SYSROOT_READY):
+	tests/debian.sh trixie riscv64 $(@D) $(SYSROOT_PACKAGES)
+
 $(BUILD)/mayfly: $(OBJECTS)
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) -static-pie $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(STATIC_PIE) $(HARD_LDFLAGS) -pthread -o $@ $^ $(LDLIBS)
 
 # The program, and the object that carries it: below obj/, asan/ and fuzz/ alike.
 $(BUILD)/obj/$(NETWORK): $(BUILD)/obj/$(NETWORK).o
@@ -74,12 +92,12 @@ $(BUILD)/%/$(NETWORK)_image.o: $(NETWORK)_image.S $(BUILD)/%/$(NETWORK)
 	$(call say,AS)
 	$(Q)$(CC) -DIMAGE='"$(word 2,$^)"' -c -o $@ $<
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c | $(SYSROOT_READY)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) $(HARD_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/asan/%.o: %.c
+$(BUILD)/asan/%.o: %.c | $(SYSROOT_READY)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g $(SANITIZE) -MMD -MP -c -o $@ $<

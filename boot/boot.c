@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "boot/layout.h"
 #include "boot/loader.h"
 #include "vmm/log.h"
 #include "vmm/memory.h"
@@ -17,6 +16,7 @@ static const struct entry_protocol *const protocols[] = {
         &protocol_multiboot2,
         &protocol_multiboot,
         &protocol_linux64,
+        &protocol_riscv,
 };
 enum { PROTOCOLS = sizeof(protocols) / sizeof(protocols[0]) };
 
@@ -68,18 +68,24 @@ static bool is_ram(
 	return false;
 }
 
+uint64_t boot_ram_base(const struct boot_machine_info *machine)
+{
+	return machine->region_count ? machine->regions[0].guest : 0;
+}
+
 /* More RAM helps only below the hole that every machine has for its devices. */
-static int segment_misplaced(
-        const struct boot_source *source, const struct boot_segment *segment)
+static int segment_misplaced(const struct boot_source *source,
+        const struct boot_machine_info *machine, const struct boot_segment *segment)
 {
 	const struct boot_segment *last = source->segments + source->segment_count - 1;
-	uint64_t end = last->guest + last->size;
+	uint64_t end = last->guest + last->size - boot_ram_base(machine);
 
 	if (end <= 3ull << 30)
 		return log_error(-ENOMEM,
 		        "--mem: '%s' needs memory up to 0x%" PRIx64
 		        ": give --mem at least %" PRIu64 "M",
-		        source->kernel_path, end, (end + (1 << 20) - 1) >> 20);
+		        source->kernel_path, last->guest + last->size,
+		        (end + (1 << 20) - 1) >> 20);
 	return log_error(-EINVAL,
 	        "image: '%s': its segment of 0x%" PRIx64 " bytes at 0x%" PRIx64
 	        " lies outside RAM",
@@ -105,7 +111,7 @@ static int kernel_load(const struct boot_source *source, struct memory *memory,
 		int error;
 
 		if (!is_ram(machine, segment))
-			return segment_misplaced(source, segment);
+			return segment_misplaced(source, machine, segment);
 		error = load(memory, segment->guest, segment->file_size,
 		        source->kernel_fd, source->kernel_offset + segment->offset);
 		if (error == -ENODATA)
@@ -120,8 +126,9 @@ static int kernel_load(const struct boot_source *source, struct memory *memory,
 	return 0;
 }
 
-static int cmdline_load(const struct boot_source *source, struct memory *memory,
-        const struct boot_machine_info *machine, struct boot_image *image)
+static int cmdline_load(const struct boot_source *source, uint64_t guest,
+        struct memory *memory, const struct boot_machine_info *machine,
+        struct boot_image *image)
 {
 	size_t length = strlen(machine->cmdline);
 
@@ -131,7 +138,9 @@ static int cmdline_load(const struct boot_source *source, struct memory *memory,
 		        "shorten "
 		        "it",
 		        length, source->kernel_path, source->cmdline_max);
-	image->cmdline = LAYOUT_CMDLINE;
+	if (!guest)
+		return 0;
+	image->cmdline = guest;
 	image->cmdline_size = length + 1;
 	return memory_write(memory, image->cmdline, machine->cmdline, length + 1);
 }
@@ -159,7 +168,7 @@ int boot_load(const struct boot_source *source, struct memory *memory,
 	error = initrd_load(source, memory, machine, &result);
 	if (error)
 		return error;
-	error = cmdline_load(source, memory, machine, &result);
+	error = cmdline_load(source, protocol->cmdline, memory, machine, &result);
 	if (!error)
 		error = protocol->prepare(source, memory, machine, &result);
 	if (error == -EFAULT)

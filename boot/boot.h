@@ -28,6 +28,7 @@ enum boot_format {
 	FORMAT_ELF,     /* ELF64, or ELF32 for an entry in 32-bit mode */
 	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.12, with a 64-bit entry */
 	FORMAT_FLAT,    /* bytes, and a Multiboot header that says where they go */
+	FORMAT_IMAGE,   /* Linux/RISC-V's flat Image */
 };
 
 enum boot_protocol {
@@ -37,6 +38,7 @@ enum boot_protocol {
 	PROTOCOL_HVT,        /* Solo5's hvt ABI, version 2 */
 	PROTOCOL_MULTIBOOT,  /* Multiboot 0.6.96 */
 	PROTOCOL_MULTIBOOT2, /* Multiboot 2 */
+	PROTOCOL_RISCV, /* Linux's Documentation/arch/riscv/boot.rst; unikernels, too */
 };
 
 /* Architectures by their ELF machine numbers (System V ABI). */
@@ -115,11 +117,11 @@ struct boot_source {
 	/* What boot_open() found out. */
 	enum boot_format format;
 	enum boot_protocol protocol; /* the one that will be used */
-	bool has_pvh, has_linux64, has_hvt;
+	bool has_pvh, has_linux64, has_hvt, has_riscv;
 	bool unpacked; /* an ELF that came out of a bzImage: boot_unpack() */
 	struct boot_multiboot multiboot;
 	uint64_t pvh_entry,
-	        elf_entry; /* elf_entry: Linux's 64-bit entry, a bzImage's too; hvt's */
+	        elf_entry; /* Linux's 64-bit entry, a bzImage's too; hvt's; RISC-V's */
 	struct boot_segment segments[BOOT_SEGMENTS]; /* ascending, never overlapping */
 	unsigned segment_count;
 	uint64_t initrd_max; /* last byte that an initrd may take */
@@ -172,6 +174,7 @@ struct boot_machine_info {
 	const struct boot_region *regions;
 	unsigned region_count; /* at most BOOT_REGIONS */
 	uint64_t acpi_rsdp;    /* 0: none */
+	uint64_t fdt;          /* RISC-V: where its device tree will be */
 	const char *cmdline;   /* final, with everything that was added */
 	uint64_t cycle_hz;     /* hvt: of the time stamp counter */
 	const struct boot_device
@@ -182,9 +185,10 @@ struct boot_machine_info {
 struct boot_image {
 	enum boot_protocol protocol;
 	uint64_t entry;
-	uint64_t info;  /* hvm_start_info, boot_params, hvt_boot_info, multiboot_info */
-	uint32_t magic; /* Multiboot: what %eax holds */
-	uint64_t cmdline; /* and its size with the NUL */
+	/* hvm_start_info, boot_params, hvt_boot_info, multiboot_info, device tree */
+	uint64_t info;
+	uint32_t magic;   /* Multiboot: what %eax holds */
+	uint64_t cmdline; /* and its size with the NUL; RISC-V: in the tree */
 	uint64_t cmdline_size;
 	uint64_t initrd, initrd_size; /* concatenated; 0: none */
 	uint64_t kernel_start, kernel_end;

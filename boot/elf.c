@@ -295,7 +295,7 @@ static int entries_check(const struct boot_source *source)
 	if (source->has_pvh && (source->pvh_entry > UINT32_MAX ||
 	                               !boot_file_holds(source, source->pvh_entry)))
 		return damaged(source, "its PVH entry is in none of its segments");
-	if ((source->has_linux64 || source->has_hvt) &&
+	if ((source->has_linux64 || source->has_hvt || source->has_riscv) &&
 	        !boot_file_holds(source, source->elf_entry))
 		return damaged(source, "its entry is in none of its segments");
 	if (source->multiboot.version && multiboot_check(source))
@@ -411,8 +411,8 @@ static bool seeks_multiboot(const struct boot_source *source, const Elf64_Ehdr *
 }
 
 /* What it is and how it can be entered: before its segments are, to name a program one. */
-static int kind_set(struct boot_source *source, const Elf64_Ehdr *header,
-        const Elf64_Phdr *segments, struct notes *notes)
+static int kind_set(struct boot_source *source, Elf64_Ehdr *header,
+        Elf64_Phdr *segments, struct notes *notes)
 {
 	int error = 0;
 
@@ -432,6 +432,17 @@ static int kind_set(struct boot_source *source, const Elf64_Ehdr *header,
 		error = damaged(source, "a Solo5 unikernel is a static x86-64 ELF64");
 	if (error || source->has_hvt)
 		return error;
+	if (header->e_machine == EM_RISCV) {
+		source->needs = boot_needs_all(notes->linux_kernel);
+		boot_describe(source,
+		        notes->linux_kernel ? "Linux vmlinux" : "RISC-V unikernel",
+		        notes->version, sizeof(notes->version));
+		error = riscv_place(source, header, segments, notes->linux_kernel);
+		if (!error)
+			error = needs_set(source, notes);
+		riscv_needs(&source->needs);
+		return error;
+	}
 	if (!notes->linux_kernel)
 		source->elf_entry = entry_physical(header, segments);
 	linux_set(source, header, segments, notes);

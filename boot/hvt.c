@@ -293,6 +293,7 @@ static int hvt_prepare(const struct boot_source *source, struct memory *memory,
 const struct entry_protocol protocol_hvt = {
         .protocol = PROTOCOL_HVT,
         .name = "hvt",
+        .cmdline = LAYOUT_CMDLINE,
         .offered = hvt_offered,
         .prepare = hvt_prepare,
 };

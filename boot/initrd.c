@@ -126,7 +126,7 @@ int initrd_load(const struct boot_source *source, struct memory *memory,
 		        " KiB does not fit beside the kernel: "
 		        "give --mem at least %" PRIu64 "M",
 		        source->initrd_paths[0], (size + 1023) >> 10,
-		        (end + (1 << 20) - 1) >> 20);
+		        (end - boot_ram_base(machine) + (1 << 20) - 1) >> 20);
 	}
 	image->initrd = start;
 	image->initrd_size = size;

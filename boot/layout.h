@@ -1,4 +1,4 @@
-/* What lies where in the first MiB of an x86 guest before it runs. */
+/* What lies where in a guest before it runs: in the first MiB of an x86 guest, */
 #pragma once
 
 enum {
@@ -17,4 +17,11 @@ enum {
 	LAYOUT_ACPI = 0xe0000,        /* RSDP first; up to LAYOUT_ACPI_END */
 	LAYOUT_ACPI_END = 0x100000,
 	LAYOUT_KERNEL_MIN = 0x100000, /* images are loaded from here on */
+};
+
+/* and where a RISC-V guest's RAM begins, and with it what a kernel is loaded into. */
+enum {
+	LAYOUT_RISCV_RAM = 0x80000000,
+	/* Firmware has what is below, where there is any; a kernel wants 2 MiB's bounds. */
+	LAYOUT_RISCV_KERNEL = 0x80200000,
 };

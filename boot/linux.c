@@ -72,6 +72,7 @@ static int linux_prepare(const struct boot_source *source, struct memory *memory
 const struct entry_protocol protocol_linux64 = {
         .protocol = PROTOCOL_LINUX64,
         .name = "linux",
+        .cmdline = LAYOUT_CMDLINE,
         .offered = linux_offered,
         .prepare = linux_prepare,
 };

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <elf.h>
+
 #include "boot/boot.h"
 
 struct image_format {
@@ -21,10 +23,12 @@ struct image_format {
 extern const struct image_format format_elf;     /* elf.c */
 extern const struct image_format format_bzimage; /* bzimage.c */
 extern const struct image_format format_flat;    /* multiboot.c */
+extern const struct image_format format_image;   /* riscv.c */
 
 struct entry_protocol {
 	enum boot_protocol protocol;
 	const char *name; /* of --boot */
+	uint64_t cmdline; /* where the command line goes; 0: the machine passes it on */
 	bool (*offered)(const struct boot_source *source);
 	/*
 	 * Kernel, initrd and command line are in place: writes the boot information and
@@ -39,6 +43,7 @@ extern const struct entry_protocol protocol_linux64;    /* linux.c */
 extern const struct entry_protocol protocol_hvt;        /* hvt.c */
 extern const struct entry_protocol protocol_multiboot;  /* multiboot.c */
 extern const struct entry_protocol protocol_multiboot2; /* multiboot2.c */
+extern const struct entry_protocol protocol_riscv;      /* riscv.c */
 
 /*
  * hvt.c, for elf.c: first each note of owner "Solo5", then what the image is by them, then
@@ -69,6 +74,14 @@ uint64_t multiboot_shift(
         const struct boot_source *source, uint64_t start, uint64_t end);
 void multiboot_memory(
         const struct boot_machine_info *machine, uint32_t *lower, uint32_t *upper);
+/*
+ * riscv.c, for elf.c: the entry of an ELF, and where its segments go: where they are linked,
+ * or for Linux, which runs anywhere, where RAM begins. -EINVAL (logged) for a program.
+ */
+int riscv_place(struct boot_source *source, Elf64_Ehdr *header, Elf64_Phdr *segments,
+        bool linux_kernel);
+/* Of `needs`, what no RISC-V machine has goes. */
+void riscv_needs(struct boot_needs *needs);
 
 /* probe.c: finds the format, or logs what the file is instead and what helps. */
 int boot_probe(struct boot_source *source, enum boot_machine machine);
@@ -93,6 +106,9 @@ void boot_describe(
         struct boot_source *source, const char *what, const char *version, size_t size);
 /* Anything a guest may want: for what does not say. */
 struct boot_needs boot_needs_all(bool linux_kernel);
+
+/* boot.c: where its RAM starts. */
+uint64_t boot_ram_base(const struct boot_machine_info *machine);
 
 /* initrd.c: places and loads the initrds, clear of the kernel in `image`. */
 int initrd_load(const struct boot_source *source, struct memory *memory,

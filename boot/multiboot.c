@@ -341,6 +341,7 @@ static int multiboot_prepare(const struct boot_source *source, struct memory *me
 const struct entry_protocol protocol_multiboot = {
         .protocol = PROTOCOL_MULTIBOOT,
         .name = "multiboot",
+        .cmdline = LAYOUT_CMDLINE,
         .offered = multiboot_offered,
         .prepare = multiboot_prepare,
 };

@@ -307,6 +307,7 @@ static_assert(BOOT_CMDLINE_MAX + BOOT_FILES_INITRDS * (4096 + 32) +
 const struct entry_protocol protocol_multiboot2 = {
         .protocol = PROTOCOL_MULTIBOOT2,
         .name = "multiboot2",
+        .cmdline = LAYOUT_CMDLINE,
         .offered = multiboot2_offered,
         .prepare = multiboot2_prepare,
 };

@@ -10,6 +10,7 @@
 static const struct image_format *const formats[] = {
         &format_elf,
         &format_bzimage,
+        &format_image,
         &format_flat,
 };
 enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
@@ -19,7 +20,6 @@ static const struct {
 	const char *magic; /* 4 bytes at FLAT_MAGIC */
 	const char *name;
 } flat[] = {
-        {"RSC\5", "a riscv64"},
         {"ARM\x64", "an aarch64"},
 };
 enum { FLAT_MAGIC = 56 };

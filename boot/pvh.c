@@ -91,6 +91,7 @@ static int pvh_prepare(const struct boot_source *source, struct memory *memory,
 const struct entry_protocol protocol_pvh = {
         .protocol = PROTOCOL_PVH,
         .name = "pvh",
+        .cmdline = LAYOUT_CMDLINE,
         .offered = pvh_offered,
         .prepare = pvh_prepare,
 };

@@ -10,7 +10,6 @@
 #include "boot/boot.h"
 
 struct kvm_run;
-struct user_regs_struct;
 struct plan;
 struct vcpu;
 struct virtio;
@@ -19,6 +18,7 @@ struct vm;
 struct arch_layout {
 	const char *name; /* "x86-64" */
 	enum boot_machine machine;
+	enum boot_protocol linux_protocol; /* of --boot linux */
 	uint64_t ram_base;
 	uint64_t hole_end;    /* RAM goes around what plan->hole begins */
 	uint64_t virtio_base; /* device n: + n * virtio_size, virtio_gsi + n */
@@ -58,8 +58,8 @@ bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run);
 
 /* Presses the power button; false if the guest does not listen to it. */
 bool arch_power_button(struct vm *vm);
-/* A vCPU's registers as a core file has them. */
-int arch_core_registers(struct vcpu *vcpu, struct user_regs_struct *registers);
+/* A vCPU's registers as a core file has them: an elf_gregset_t. */
+int arch_core_registers(struct vcpu *vcpu, void *registers);
 /* The registers and the code around the instruction, on stderr. */
 void arch_dump(struct vcpu *vcpu);
 /* The MMIO transport's description on a command line, if there is one. */

@@ -1,13 +1,11 @@
 #include "vmm/core.h"
 
-#include <assert.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/procfs.h>
-#include <sys/user.h>
 #include <unistd.h>
 
 #include "vmm/arch.h"
@@ -25,9 +23,6 @@ struct status {
 	char owner[8];
 	prstatus_t data;
 } __attribute__((packed, aligned(4)));
-
-static_assert(sizeof(elf_gregset_t) == sizeof(struct user_regs_struct),
-        "pr_reg is a struct user_regs_struct");
 
 int core_open(struct core *core, const char *path)
 {
@@ -78,12 +73,10 @@ static int put_status(const struct core *core, struct vcpu *vcpu, uint64_t offse
 	        .owner = "CORE",
 	};
 	prstatus_t data = {.pr_pid = (pid_t)vcpu->index + 1};
-	struct user_regs_struct registers;
-	int error = arch_core_registers(vcpu, &registers);
+	int error = arch_core_registers(vcpu, &data.pr_reg);
 
 	if (error)
 		return error;
-	memcpy(&data.pr_reg, &registers, sizeof(registers));
 	status.data = data;
 	return put(core, &status, sizeof(status), offset);
 }

@@ -10,8 +10,10 @@
 #include "vmm/image.h"
 #include "vmm/json.h"
 
-static const char *const formats[] = {
-        [FORMAT_ELF] = "ELF", [FORMAT_BZIMAGE] = "bzImage", [FORMAT_FLAT] = "flat"};
+static const char *const formats[] = {[FORMAT_ELF] = "ELF",
+        [FORMAT_BZIMAGE] = "bzImage",
+        [FORMAT_FLAT] = "flat",
+        [FORMAT_IMAGE] = "Image"};
 
 /* Where the protocol that will be used enters the image. */
 static uint64_t entry(const struct boot_source *source)

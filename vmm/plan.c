@@ -325,10 +325,10 @@ static int compose_cmdline(struct plan *plan)
 static int open_image(struct boot_source *source, const struct config *config,
         struct timeline *timeline)
 {
-	static const enum boot_protocol protocols[] = {
+	const enum boot_protocol protocols[] = {
 	        [BOOT_AUTO] = PROTOCOL_AUTO,
 	        [BOOT_PVH] = PROTOCOL_PVH,
-	        [BOOT_LINUX] = PROTOCOL_LINUX64,
+	        [BOOT_LINUX] = arch_layout.linux_protocol,
 	        [BOOT_MULTIBOOT] = PROTOCOL_MULTIBOOT,
 	        [BOOT_MULTIBOOT2] = PROTOCOL_MULTIBOOT2,
 	};

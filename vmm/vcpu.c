@@ -123,6 +123,8 @@ static void handle_exit(struct vcpu *vcpu)
 		                run->fail_entry.hardware_entry_failure_reason);
 		return crash(vcpu, what, "the CPU refuses this register state");
 	case KVM_EXIT_SYSTEM_EVENT:
+		if (arch_exit(vcpu, run))
+			return;
 		switch (run->system_event.type) {
 		case KVM_SYSTEM_EVENT_SHUTDOWN:
 			return vm_end(vm, END_POWEROFF, 0);

@@ -31,6 +31,7 @@ static const unsigned char pic_gsis[] = {
 const struct arch_layout arch_layout = {
         .name = "x86-64",
         .machine = MACHINE_X86,
+        .linux_protocol = PROTOCOL_LINUX64,
         .hole_end = LAYOUT_RAM_HOLE_END,
         .virtio_base = LAYOUT_VIRTIO,
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
@@ -333,6 +334,7 @@ int arch_boot(struct vm *vm)
 		return vcpu_enter_linux64(vcpu, &vm->image);
 	case PROTOCOL_HVT:
 		return vcpu_enter_hvt(vcpu, &vm->image);
+	case PROTOCOL_RISCV:
 	case PROTOCOL_AUTO:
 		break;
 	}

@@ -1,10 +1,12 @@
 /* Registers: how a guest is entered, and what to show of one that crashed. */
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/procfs.h>
 #include <sys/user.h>
 
 #include "boot/layout.h"
@@ -154,15 +156,19 @@ static void dump_code(struct vcpu *vcpu, uint64_t rip)
 	fputc('\n', stderr);
 }
 
-int arch_core_registers(struct vcpu *vcpu, struct user_regs_struct *registers)
+/* struct user_regs_struct is what an elf_gregset_t has, by name. */
+static_assert(sizeof(elf_gregset_t) == sizeof(struct user_regs_struct), "one set");
+
+int arch_core_registers(struct vcpu *vcpu, void *set)
 {
+	struct user_regs_struct registers;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
 	        ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
 		return -errno;
-	*registers = (struct user_regs_struct){
+	registers = (struct user_regs_struct){
 	        .rip = regs.rip,
 	        .eflags = regs.rflags,
 	        .rsp = regs.rsp,
@@ -192,7 +198,8 @@ int arch_core_registers(struct vcpu *vcpu, struct user_regs_struct *registers)
 	        .gs_base = sregs.gs.base,
 	};
 	if (vcpu->vm->arch->hvt)
-		hvt_registers(vcpu->vm->arch->hvt, registers);
+		hvt_registers(vcpu->vm->arch->hvt, &registers);
+	memcpy(set, &registers, sizeof(registers));
 	return 0;
 }
 

@@ -1,0 +1,286 @@
+#include "riscv/fdt.h"
+
+#include <errno.h>
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/log.h"
+
+/* Handles: hart n's interrupt controller has PHANDLE_HART + n. */
+enum { PHANDLE_CONTROLLER = 1, PHANDLE_IMSIC, PHANDLE_HART };
+
+enum {
+	IRQ_SUPERVISOR_EXTERNAL = 9, /* Privileged ISA, table 19 */
+	IRQ_EDGE_RISING = 1,         /* dt-bindings/interrupt-controller/irq.h */
+	SERIAL_HZ = 3686400,         /* 115200 baud is a whole number of it */
+	NODE_MAX = 512,              /* bytes of a small node, with its strings */
+	HART_MAX = 2560,             /* of a hart's, with its instruction set twice */
+	BASE_MAX = 8192,
+};
+
+size_t fdt_size_max(unsigned harts, unsigned virtio_count, size_t cmdline_size)
+{
+	return BASE_MAX + (size_t)harts * HART_MAX + (size_t)virtio_count * NODE_MAX +
+	       cmdline_size;
+}
+
+/* libfdt: after an error the others follow; fdt_finish() then tells of it. */
+struct tree {
+	void *data;
+	int error;
+};
+
+static void check(struct tree *tree, int error)
+{
+	if (!tree->error)
+		tree->error = error;
+}
+
+static void begin(struct tree *tree, const char *name)
+{
+	check(tree, fdt_begin_node(tree->data, name));
+}
+
+static void begin_at(struct tree *tree, const char *name, uint64_t address)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "%s@%llx", name, (unsigned long long)address);
+	begin(tree, text);
+}
+
+static void end(struct tree *tree)
+{
+	check(tree, fdt_end_node(tree->data));
+}
+
+static void put(struct tree *tree, const char *name, const void *value, size_t size)
+{
+	check(tree, fdt_property(tree->data, name, value, (int)size));
+}
+
+static void put_flag(struct tree *tree, const char *name)
+{
+	put(tree, name, NULL, 0);
+}
+
+static void put_string(struct tree *tree, const char *name, const char *value)
+{
+	put(tree, name, value, strlen(value) + 1);
+}
+
+static void put_u32(struct tree *tree, const char *name, uint32_t value)
+{
+	check(tree, fdt_property_u32(tree->data, name, value));
+}
+
+static void put_u64(struct tree *tree, const char *name, uint64_t value)
+{
+	check(tree, fdt_property_u64(tree->data, name, value));
+}
+
+static void put_range(struct tree *tree, const char *name, struct fdt_range range)
+{
+	const fdt64_t cells[] = {cpu_to_fdt64(range.guest), cpu_to_fdt64(range.size)};
+
+	put(tree, name, cells, sizeof(cells));
+}
+
+/* An APLIC's sources have a trigger each, a PLIC's have not. */
+static void put_irq(struct tree *tree, const struct fdt_machine *machine, unsigned irq)
+{
+	const fdt32_t cells[] = {cpu_to_fdt32(irq), cpu_to_fdt32(IRQ_EDGE_RISING)};
+
+	if (machine->interrupts != FDT_INTERRUPTS_NONE)
+		put(tree, "interrupts", cells,
+		        machine->interrupts == FDT_INTERRUPTS_AIA ? 8 : 4);
+}
+
+static void put_chosen(struct tree *tree, const struct fdt_machine *machine)
+{
+	char path[48];
+
+	begin(tree, "chosen");
+	put_string(tree, "bootargs", machine->cmdline);
+	if (machine->serial.size) {
+		snprintf(path, sizeof(path), "/soc/serial@%llx",
+		        (unsigned long long)machine->serial.guest);
+		put_string(tree, "stdout-path", path);
+	}
+	if (machine->initrd.size) {
+		put_u64(tree, "linux,initrd-start", machine->initrd.guest);
+		put_u64(tree, "linux,initrd-end",
+		        machine->initrd.guest + machine->initrd.size);
+	}
+	if (machine->seed)
+		put(tree, "rng-seed", machine->seed, machine->seed_size);
+	end(tree);
+}
+
+static void put_memory(struct tree *tree, const struct fdt_machine *machine)
+{
+	begin_at(tree, "memory", machine->memory.guest);
+	put_string(tree, "device_type", "memory");
+	put_range(tree, "reg", machine->memory);
+	end(tree);
+}
+
+static void put_hart(
+        struct tree *tree, const struct fdt_machine *machine, unsigned hart)
+{
+	begin_at(tree, "cpu", hart);
+	put_string(tree, "device_type", "cpu");
+	put_string(tree, "compatible", "riscv");
+	put_u32(tree, "reg", hart);
+	put_string(tree, "status", "okay");
+	put_string(tree, "mmu-type", machine->mmu);
+	put_string(tree, "riscv,isa", machine->isa);
+	put_string(tree, "riscv,isa-base", "rv64i");
+	put(tree, "riscv,isa-extensions", machine->isa_list, machine->isa_list_size);
+	if (machine->cbom_size)
+		put_u32(tree, "riscv,cbom-block-size", (uint32_t)machine->cbom_size);
+	if (machine->cboz_size)
+		put_u32(tree, "riscv,cboz-block-size", (uint32_t)machine->cboz_size);
+	begin(tree, "interrupt-controller");
+	put_string(tree, "compatible", "riscv,cpu-intc");
+	put_flag(tree, "interrupt-controller");
+	put_u32(tree, "#interrupt-cells", 1);
+	put_u32(tree, "phandle", PHANDLE_HART + hart);
+	end(tree);
+	end(tree);
+}
+
+static void put_harts(struct tree *tree, const struct fdt_machine *machine)
+{
+	begin(tree, "cpus");
+	put_u32(tree, "#address-cells", 1);
+	put_u32(tree, "#size-cells", 0);
+	put_u32(tree, "timebase-frequency", (uint32_t)machine->timebase_hz);
+	for (unsigned i = 0; i < machine->harts; i++)
+		put_hart(tree, machine, i);
+	end(tree);
+}
+
+/* The external interrupt of each hart's supervisor mode. */
+static void put_hart_interrupts(struct tree *tree, const struct fdt_machine *machine)
+{
+	void *place = NULL;
+	fdt32_t *cells;
+
+	check(tree, fdt_property_placeholder(tree->data, "interrupts-extended",
+	                    (int)(machine->harts * 2 * sizeof(*cells)), &place));
+	if (tree->error)
+		return;
+	cells = place;
+	for (unsigned i = 0; i < machine->harts; i++) {
+		cells[2 * i] = cpu_to_fdt32(PHANDLE_HART + i);
+		cells[2 * i + 1] = cpu_to_fdt32(IRQ_SUPERVISOR_EXTERNAL);
+	}
+}
+
+/* interrupt-controller/riscv,imsics.yaml, riscv,aplic.yaml */
+static void put_aia(struct tree *tree, const struct fdt_machine *machine)
+{
+	begin_at(tree, "imsics", machine->imsic.guest);
+	put_string(tree, "compatible", "riscv,imsics");
+	put_range(tree, "reg", machine->imsic);
+	put_flag(tree, "interrupt-controller");
+	put_u32(tree, "#interrupt-cells", 0);
+	put_flag(tree, "msi-controller");
+	put_u32(tree, "#msi-cells", 0);
+	put_u32(tree, "riscv,num-ids", machine->ids);
+	put_hart_interrupts(tree, machine);
+	put_u32(tree, "phandle", PHANDLE_IMSIC);
+	end(tree);
+	begin_at(tree, "aplic", machine->controller.guest);
+	put_string(tree, "compatible", "riscv,aplic");
+	put_range(tree, "reg", machine->controller);
+	put_flag(tree, "interrupt-controller");
+	put_u32(tree, "#interrupt-cells", 2);
+	put_u32(tree, "#address-cells", 0);
+	put_u32(tree, "riscv,num-sources", machine->sources);
+	put_u32(tree, "msi-parent", PHANDLE_IMSIC);
+	put_u32(tree, "phandle", PHANDLE_CONTROLLER);
+	end(tree);
+}
+
+/* interrupt-controller/sifive,plic-1.0.0.yaml */
+static void put_plic(struct tree *tree, const struct fdt_machine *machine)
+{
+	static const char compatible[] = "sifive,plic-1.0.0\0riscv,plic0";
+
+	begin_at(tree, "plic", machine->controller.guest);
+	put(tree, "compatible", compatible, sizeof(compatible));
+	put_range(tree, "reg", machine->controller);
+	put_flag(tree, "interrupt-controller");
+	put_u32(tree, "#interrupt-cells", 1);
+	put_u32(tree, "#address-cells", 0);
+	put_u32(tree, "riscv,ndev", machine->sources);
+	put_hart_interrupts(tree, machine);
+	put_u32(tree, "phandle", PHANDLE_CONTROLLER);
+	end(tree);
+}
+
+static void put_serial(struct tree *tree, const struct fdt_machine *machine)
+{
+	begin_at(tree, "serial", machine->serial.guest);
+	put_string(tree, "compatible", "ns16550a");
+	put_range(tree, "reg", machine->serial);
+	put_u32(tree, "clock-frequency", SERIAL_HZ);
+	put_irq(tree, machine, machine->serial_irq);
+	end(tree);
+}
+
+static void put_devices(struct tree *tree, const struct fdt_machine *machine)
+{
+	begin(tree, "soc");
+	put_string(tree, "compatible", "simple-bus");
+	put_u32(tree, "#address-cells", 2);
+	put_u32(tree, "#size-cells", 2);
+	put_flag(tree, "ranges");
+	if (machine->interrupts != FDT_INTERRUPTS_NONE)
+		put_u32(tree, "interrupt-parent", PHANDLE_CONTROLLER);
+	if (machine->interrupts == FDT_INTERRUPTS_AIA)
+		put_aia(tree, machine);
+	if (machine->interrupts == FDT_INTERRUPTS_PLIC)
+		put_plic(tree, machine);
+	if (machine->serial.size)
+		put_serial(tree, machine);
+	if (machine->pvpanic.size) {
+		begin_at(tree, "pvpanic", machine->pvpanic.guest);
+		put_string(tree, "compatible", "qemu,pvpanic-mmio");
+		put_range(tree, "reg", machine->pvpanic);
+		end(tree);
+	}
+	for (unsigned i = 0; i < machine->virtio_count; i++) {
+		begin_at(tree, "virtio", machine->virtio[i].registers.guest);
+		put_string(tree, "compatible", "virtio,mmio");
+		put_range(tree, "reg", machine->virtio[i].registers);
+		put_irq(tree, machine, machine->virtio[i].irq);
+		end(tree);
+	}
+	end(tree);
+}
+
+int fdt_write(const struct fdt_machine *machine, void *data, size_t size)
+{
+	struct tree tree = {.data = data};
+
+	check(&tree, fdt_create(data, (int)size));
+	check(&tree, fdt_finish_reservemap(data));
+	begin(&tree, "");
+	put_string(&tree, "compatible", "linux,dummy-virt");
+	put_string(&tree, "model", "Mayfly");
+	put_u32(&tree, "#address-cells", 2);
+	put_u32(&tree, "#size-cells", 2);
+	put_chosen(&tree, machine);
+	put_memory(&tree, machine);
+	put_harts(&tree, machine);
+	put_devices(&tree, machine);
+	end(&tree);
+	check(&tree, fdt_finish(data));
+	if (tree.error)
+		return log_error(-ENOSPC, "device tree: %s", fdt_strerror(tree.error));
+	return 0;
+}
