@@ -27,7 +27,7 @@ override CC += --sysroot=$(SYSROOT)
 endif
 SYSROOT_PACKAGES := libc6-dev linux-libc-dev libslirp-dev libglib2.0-dev liburing-dev \
 	libjansson-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libfdt-dev \
-	libext2fs-dev libcunit1-dev
+	libext2fs-dev comerr-dev libcunit1-dev
 
 VERSION := 0.1.0
 

@@ -1,5 +1,6 @@
 #include "boot/sandbox.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -15,11 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#define HOST_ARCH AUDIT_ARCH_X86_64
-#elif defined(__riscv)
-#define HOST_ARCH AUDIT_ARCH_RISCV64
-#endif
+/* This program's own header, which the linker names. */
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -68,7 +66,9 @@ static void filter_call(struct filter *filter, uint32_t number, uint32_t answer)
 static void filter_build(struct filter *filter, int write_fd)
 {
 	filter_load(filter, offsetof(struct seccomp_data, arch));
-	filter_unless(filter, HOST_ARCH, 1);
+	/* As linux/audit.h makes it of an ELF machine number. */
+	filter_unless(filter,
+	        __ehdr_start.e_machine | __AUDIT_ARCH_64BIT | __AUDIT_ARCH_LE, 1);
 	filter_load(filter, offsetof(struct seccomp_data, nr));
 	filter_call(filter, SYS_exit_group, SECCOMP_RET_ALLOW);
 	filter_call(filter, SYS_pread64, SECCOMP_RET_ALLOW);

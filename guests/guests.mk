@@ -3,15 +3,19 @@
 BUILD ?= build
 ARCH ?= x86
 # Not CC, which may be clang or bring sanitizers.
-GUEST_CC ?= gcc
+GUEST_CC ?= $(CROSS_COMPILE)gcc$(if $(SYSROOT), --sysroot=$(SYSROOT))
 
 # http is apart: it needs lwIP, which is fetched, and may fail alone.
 GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp pit
+GUESTS_riscv := hello
 GUESTS := $(GUESTS_$(ARCH))
 
 GUEST_ARCH_CFLAGS_x86 := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	-mmemcpy-strategy=libcall:-1:noalign -mmemset-strategy=libcall:-1:noalign
 GUEST_RUNTIME_x86 := x86/start x86/platform x86/irq text string virtio
+
+GUEST_ARCH_CFLAGS_riscv := -march=rv64ima_zicsr_zifencei -mabi=lp64 -mcmodel=medany
+GUEST_RUNTIME_riscv := riscv/start riscv/platform riscv/irq text string virtio
 
 GUEST_WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 GUEST_CFLAGS := -std=gnu17 -O2 -ffreestanding -fbuiltin -fno-pic -fno-stack-protector \

@@ -58,6 +58,17 @@
  * Devices are virtio-mmio, version 2, one "virtio_mmio.device=4K@0xd0000000:5" each on
  * the command line (size@base:irq). irq is the I/O APIC pin: edge, active high.
  */
+/*
+ * RISC-V: an ELF64 linked to RAM, which starts at 0x80000000, is entered as Linux's
+ * Documentation/arch/riscv/boot.rst has it: supervisor mode, satp 0, a0 the hart, a1 the
+ * device tree, which has the memory, the command line and the devices. A store of 8, 16 or
+ * 32 bits to the first address ends the VM, one of a byte behind it sets a mark. The 16550A
+ * is there without an interrupt, too.
+ */
+#define MAYFLY_EXIT_ADDRESS 0x100000
+#define MAYFLY_MARK_OFFSET  8
+#define MAYFLY_COM1_ADDRESS 0x10000000
+
 #define MAYFLY_HOLE_START 0xc0000000
 #define MAYFLY_IOAPIC     0xfec00000
 #define MAYFLY_LAPIC      0xfee00000

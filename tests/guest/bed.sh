@@ -3,52 +3,7 @@
 
 here=${here:?set by the script that sources this}
 top=$(cd "$here/../.." && pwd)
-bed=${BED_DIR:-$top/build/bed}
-monitor=${BED_MONITOR:-$top/build/mayfly}
-packages="linux-image-cloud-amd64 busybox-static"
-
-# Loaded by the guest's init, in this order after what they depend on.
-l2_modules="virtio_mmio virtio_pci virtio_blk virtio_net virtio_console virtio-rng crc32c-intel evdev button
-	pvpanic-mmio"
-# In the guest's initrd for the kernel to ask for: modprobe is there.
-l2_modules_on_demand="squashfs erofs isofs loop overlay tun 9pnet_virtio vmw_vsock_virtio_transport"
-l1_modules="kvm-amd tun loop"
-
-# Prints why the bed cannot be used, or nothing.
-bed_lacks() {
-	for tool in qemu-system-x86_64 apt-get dpkg cpio gzip lz4 ldd cc mkfs.ext4; do
-		command -v $tool >/dev/null || { echo "no $tool on this machine"; return; }
-	done
-	qemu-system-x86_64 -accel help | grep -q tcg || echo "this QEMU has no TCG"
-}
-
-# Package names with the kernel's metapackage resolved: the kernel itself is what it depends on.
-bed_package_names() {
-	for name in $packages; do
-		case $name in
-		linux-image-*) apt-cache depends "$name" 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1 ;;
-		*) echo "$name" ;;
-		esac
-	done
-}
-
-# Fetches by package name and unpacks into $bed/root; nothing is installed on this machine.
-bed_fetch() {
-	[ -e "$bed/root/fetched" ] && return
-	names=$(bed_package_names)
-	case $names in
-	*linux-image*) ;;
-	*) apt-get update -qq && names=$(bed_package_names) ;;
-	esac
-	rm -rf "$bed/root" "$bed/deb"
-	mkdir -p "$bed/root" "$bed/deb"
-	(cd "$bed/deb" && apt-get -qq -o APT::Sandbox::User=root download $names) || return
-	for package in "$bed"/deb/*.deb; do
-		dpkg -x "$package" "$bed/root" || return
-	done
-	"$bed/root/bin/busybox" depmod -b "$bed/root" "$(bed_kernel_version)" || return
-	touch "$bed/root/fetched"
-}
+. "$here/bed_${BED_ARCH:-x86}.sh"
 
 bed_kernel_version() {
 	basename "$bed"/root/lib/modules/*
@@ -92,7 +47,7 @@ bed_system() {
 	mkdir -p "$1/bin" "$1/dev" "$1/proc" "$1/sys" "$1/tmp" "$1/run" "$1/etc" "$1/root" "$1/lib"
 	ln -s bin "$1/sbin"
 	cp "$bed/root/bin/busybox" "$1/bin/"
-	for applet in $("$bed/root/bin/busybox" --list); do
+	for applet in $(bed_busybox --list); do
 		[ -e "$1/bin/$applet" ] || ln -s busybox "$1/bin/$applet"
 	done
 	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n' >"$1/etc/passwd"
@@ -108,19 +63,6 @@ bed_modules() {
 	mv "$system/lib/modules.order" "$system/lib/modules/order"
 }
 
-# bed_programs ROOT FILES: programs of this machine, with ld.so and the libraries they load.
-bed_programs() {
-	system=$1
-	shift
-	for program; do
-		cp -L "$program" "$system/bin/"
-		{ ldd "$program" 2>/dev/null || true; } | grep -o '/[^ ]*'
-	done | sort -u | while read -r library; do
-		mkdir -p "$system$(dirname "$library")"
-		cp -L "$library" "$system$library"
-	done
-}
-
 bed_cpio() {
 	(cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet)
 }
@@ -133,33 +75,17 @@ bed_build_l2() {
 	bed_modules "$system" $l2_modules $l2_modules_on_demand
 	bed_module_order $l2_modules >"$system/lib/modules/order"
 	cp "$bed/root/lib/modules/$version/modules.dep" "$system/lib/modules/$version/"
-	cc -O2 -Wall -Wextra -static -nostdlib -o "$system/bin/mark" "$here/l2/mark.c"
-	cc -O2 -Wall -Wextra -static -s -o "$system/bin/avx" "$here/l2/avx.c"
-	cc -O2 -Wall -Wextra -static -s -o "$system/bin/dns" "$here/l1/dns.c"
+	bed_mark "$system/bin"
+	bed_cc -O2 -Wall -Wextra -s -o "$bed/dns" "$here/l1/dns.c"
+	bed_programs "$system" "$bed/dns"
 	install -m 755 "$here/l2/init" "$system/init"
 	mkdir "$system/tests"
 	cp "$here"/l2/tests/* "$system/tests/"
 
 	mkdir -p "$bed/l2"
-	cp "$bed/root/boot/vmlinuz-$version" "$bed/l2/debian-kernel"
+	bed_kernel
 	bed_cpio "$system" | gzip -1 -n >"$bed/l2/debian-initrd.img"
 	printf 'console=ttyS0 quiet cryptomgr.notests' >"$bed/l2/debian-cmdline"
-	bed_extract_vmlinux "$bed/l2/debian-kernel" "$bed/l2/vmlinux"
-}
-
-# u8|u32 FILE OFFSET: a little-endian number of the setup header.
-bed_number() {
-	od -An -t "$1" -j "$3" -N "${1#u}" "$2" | tr -d ' '
-}
-
-# Linux, x86/boot.rst: the payload's place counts from the protected-mode code, which follows setup_sects + 1
-# sectors. Debian compresses with LZ4 (legacy frame, the unpacked size in 4 bytes behind it).
-bed_extract_vmlinux() {
-	code=$((($(bed_number u1 "$1" $((0x1f1))) + 1) * 512))
-	offset=$(bed_number u4 "$1" $((0x248)))
-	length=$(bed_number u4 "$1" $((0x24c)))
-	tail -c +$((code + offset + 1)) "$1" | head -c $((length - 4)) | lz4 -dcq >"$2"
-	[ "$(head -c 4 "$2" | tail -c 3)" = ELF ]
 }
 
 # The host level: the monitor under test and its libraries, the guests, the checks.
@@ -171,21 +97,22 @@ bed_build_l1() {
 	mkdir -p "$system/checks" "$bed/tools"
 	cp "$here"/l1/*.sh "$system/checks/"
 	for tool in dns first pty; do
-		cc -O2 -Wall -Wextra -o "$bed/tools/$tool" "$here/l1/$tool.c"
+		bed_cc -O2 -Wall -Wextra -o "$bed/tools/$tool" "$here/l1/$tool.c"
 	done
-	bed_programs "$system" "$bed"/tools/* "$(command -v mkfs.ext4)" "$(command -v e2fsck)"
+	bed_programs "$system" "$bed"/tools/* $(bed_host_programs)
 	bed_cpio "$system" >"$bed/l1.cpio"
 
 	system=$bed/guests-system
 	rm -rf "$system"
 	mkdir -p "$system/guests"
 	cp "$bed"/l2/debian-* "$system/guests/"
-	[ ! -d "$top/build/guests" ] || find "$top/build/guests" -maxdepth 1 -type f -perm -u+x -size -8M \
+	[ ! -d "$build/guests" ] || find "$build/guests" -maxdepth 1 -type f -perm -u+x -size -8M \
 		-exec cp -t "$system/guests/" {} +
-	[ ! -d "$top/build/guests/hvt" ] || cp -r "$top/build/guests/hvt" "$system/guests/"
+	[ ! -d "$build/guests/hvt" ] || cp -r "$build/guests/hvt" "$system/guests/"
 	bed_cpio "$system" >"$bed/guests.cpio"
 	rm -r "$system"/guests/*
-	ln "$bed/l2/vmlinux" "$system/guests/"
+	[ ! -e "$bed/l2/vmlinux" ] || ln "$bed/l2/vmlinux" "$system/guests/"
+	[ ! -e "$bed/l2/Image.gz" ] || ln "$bed/l2/Image.gz" "$system/guests/"
 	bed_cpio "$system" >"$bed/vmlinux.cpio"
 }
 
@@ -217,9 +144,9 @@ bed_monitor() {
 	system=$(mktemp -d "$bed/monitor.XXXXXX")
 	chmod 755 "$system"
 	mkdir "$system/bin"
-	slirp=$(ldconfig -p | sed -n 's/.*libslirp\.so\.0 .*x86-64.* => //p' | head -n 1)
+	slirp=$(bed_slirp)
 	bed_programs "$system" "$monitor" $slirp
-	[ -z "$slirp" ] || mv "$system/bin/${slirp##*/}" "$system$slirp"
+	[ -z "$slirp" ] || mv "$system/bin/${slirp##*/}" "$system/lib/"
 	mv "$system/bin/$(basename "$monitor")" "$system/bin/mayfly" 2>/dev/null
 	bed_cpio "$system" >"$1"
 	rm -rf "$system"
@@ -250,19 +177,9 @@ bed_boot() {
 	directory=$2
 	limit=$3
 	shift 3
-	if [ "${BED_ICOUNT:-0}" = 1 ]; then
-		machine="-accel tcg -cpu max,-erms,-fsrm -smp 1 -icount shift=1,sleep=off -seed 1
-			-rtc base=2020-01-01,clock=vm"
-		ticks=
-	else
-		machine="-accel tcg,thread=multi -cpu max -smp ${BED_CPUS:-1}"
-		# QEMU 7.2's SVM now and then loses an interrupt that comes while a guest runs. If that was a
-		# one-shot timer, L1 sleeps for ever; one that ticks comes again.
-		ticks="nohz=off highres=off"
-	fi
 	cat "$bed/l1.cpio" "$bed/guests.cpio" >"$directory/initrd"
 	case $group in
-	boot* | bench*) cat "$bed/vmlinux.cpio" >>"$directory/initrd" ;;
+	boot* | bench* | riscv) cat "$bed/vmlinux.cpio" >>"$directory/initrd" ;;
 	esac
 	case $group in
 	images*) bed_images >>"$directory/initrd" ;;
@@ -272,8 +189,7 @@ bed_boot() {
 	[ -z "${BED_OVERLAY:-}" ] || bed_cpio "$BED_OVERLAY" >>"$directory/initrd"
 	# The pid is what a caller that is itself ended kills: timeout passes the signal on to QEMU.
 	sh -c 'echo $$ >"$0" && exec timeout -k 5 "$@"' "$directory/pid" "$limit" \
-		qemu-system-x86_64 -M q35 $machine -m 2G -nographic -no-reboot -net none \
-		-kernel "$bed/l2/debian-kernel" -initrd "$directory/initrd" \
-		-append "console=ttyS0 panic=-1 quiet cryptomgr.notests $ticks t=$group $*" </dev/null 2>&1 |
+		$(bed_qemu) -nographic -no-reboot -net none -kernel "$bed/l2/debian-kernel" -initrd "$directory/initrd" \
+		-append "console=ttyS0 panic=-1 quiet cryptomgr.notests $(bed_ticking) t=$group $*" </dev/null 2>&1 |
 		sed -u 's/\r*$//; s/\x1b[^a-zA-Z]*[a-zA-Z]//g'
 }
