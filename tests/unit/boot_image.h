@@ -96,7 +96,9 @@ static inline void guest_create(struct guest *guest, uint64_t mib)
 	        .regions = {{0, LAYOUT_RAM_LOW_END, false},
 	                {LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI, true},
 	                {LAYOUT_KERNEL_MIN, (mib << 20) - LAYOUT_KERNEL_MIN, false}},
-	        .machine = {NULL, 3, LAYOUT_ACPI, "console=ttyS0"},
+	        .machine = {.region_count = 3,
+	                .acpi_rsdp = LAYOUT_ACPI,
+	                .cmdline = "console=ttyS0"},
 	};
 	guest->machine.regions = guest->regions;
 	CU_ASSERT_FATAL(!memory_create(

@@ -20,7 +20,7 @@ boots() {
 
 # KVM has an AIA where this host's own CPU has one, and the guest then gets it.
 controller=plic
-! grep -q IMSIC /proc/interrupts || controller=aia
+! grep -qE "IMSIC|APLIC" /proc/interrupts || controller=aia
 run_guest /guests/hello
 equal hello "0:Hello from Mayfly!" "$status:$(tr -d '\r' <console)"
 boots image_$controller 1 256 poweroff /guests/debian
