@@ -20,9 +20,8 @@ struct image_header {
 	uint32_t reserved[3];
 	uint64_t magic;  /* "RISCV", deprecated */
 	uint32_t magic2; /* "RSC\5" */
-	uint32_t reserved3;
-};
-static_assert(sizeof(struct image_header) == 64, "as it is in the file");
+} __attribute__((packed));
+static_assert(sizeof(struct image_header) == 60, "as it is in the file");
 
 enum { IMAGE_MAGIC2 = 0x05435352, IMAGE_BIG_ENDIAN = 1 << 0 };
 
