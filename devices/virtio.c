@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
 
@@ -84,7 +83,7 @@ void virtio_push(struct virtio *virtio, unsigned queue, uint16_t head, uint32_t 
 void virtio_notify(struct virtio *virtio, unsigned queue)
 {
 	if (usable(virtio, queue) && virtqueue_needs_interrupt(&virtio->queues[queue]))
-		virtio->interrupt(virtio, VIRTIO_MMIO_INT_VRING);
+		virtio->interrupt(virtio, VIRTIO_INTERRUPT_QUEUE, queue);
 }
 
 void virtio_kick(struct virtio *virtio, uint32_t queue)
@@ -127,14 +126,14 @@ void virtio_needs_reset(struct virtio *virtio, const char *why)
 	log_guest(&virtio->broken, "%s: the guest must reset it: %s",
 	        virtio->type->name, why);
 	virtio->state.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	virtio->interrupt(virtio, VIRTIO_MMIO_INT_CONFIG);
+	virtio->interrupt(virtio, VIRTIO_INTERRUPT_CONFIG, 0);
 }
 
 void virtio_config_changed(struct virtio *virtio)
 {
 	virtio->state.config_generation++;
 	if (virtio_active(virtio))
-		virtio->interrupt(virtio, VIRTIO_MMIO_INT_CONFIG);
+		virtio->interrupt(virtio, VIRTIO_INTERRUPT_CONFIG, 0);
 }
 
 static void stop_queues(struct virtio *virtio)
@@ -190,7 +189,7 @@ static bool activate(struct virtio *virtio)
 	return true;
 }
 
-/* 6.1: without VERSION_1 there is only the legacy interface, which does not exist here. */
+/* 6.1: without VERSION_1 there is only the legacy interface, which has no FEATURES_OK. */
 static bool features_acceptable(const struct virtio *virtio)
 {
 	return !(virtio->state.driver_features & ~virtio->features) &&
@@ -214,6 +213,8 @@ void virtio_set_status(struct virtio *virtio, uint32_t status)
 		reset(virtio);
 		return;
 	}
+	if (virtio->state.legacy)
+		return;
 	*current |= status & VIRTIO_CONFIG_S_FAILED;
 	if (*current & ended)
 		return;
@@ -231,16 +232,48 @@ void virtio_set_status(struct virtio *virtio, uint32_t status)
 	}
 }
 
+/*
+ * Legacy drivers set what bits they like in any order (3.1.2), and some notify a queue
+ * before DRIVER_OK: such requests are looked for then. A feature that was not offered is
+ * one that the driver does not get.
+ */
+void virtio_set_status_legacy(struct virtio *virtio, uint32_t status)
+{
+	const uint32_t steps = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	const uint32_t ended = VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED;
+	uint32_t *current = &virtio->state.status;
+
+	if (status == 0) {
+		reset(virtio);
+		return;
+	}
+	if (*current == 0)
+		virtio->state.legacy = true;
+	if (!virtio->state.legacy)
+		return;
+	*current |= status & (steps | VIRTIO_CONFIG_S_FAILED);
+	if (*current & (ended | VIRTIO_CONFIG_S_DRIVER_OK) ||
+	        !(status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	virtio->state.driver_features &= virtio_features_legacy(virtio);
+	if (!activate(virtio))
+		return;
+	for (unsigned i = 0; i < virtio->type->queue_count; i++)
+		virtio_kick(virtio, i);
+}
+
+/* 6.4: a device that takes requests of any layout tells legacy drivers so. */
+uint32_t virtio_features_legacy(const struct virtio *virtio)
+{
+	return (uint32_t)virtio->features | BIT(VIRTIO_F_ANY_LAYOUT);
+}
+
 void virtio_set_features(struct virtio *virtio, uint32_t select, uint32_t value)
 {
-	uint64_t *features = &virtio->state.driver_features;
+	const uint32_t frozen = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
 
-	if (virtio->state.status & VIRTIO_CONFIG_S_FEATURES_OK)
-		return;
-	if (select == 0)
-		*features = (*features & ~(uint64_t)UINT32_MAX) | value;
-	else if (select == 1)
-		*features = (*features & UINT32_MAX) | (uint64_t)value << 32;
+	if (!(virtio->state.status & frozen) && select <= 1)
+		virtio_set_half(&virtio->state.driver_features, select == 1, value);
 }
 
 struct virtqueue_state *virtio_selected(struct virtio *virtio)
@@ -259,6 +292,57 @@ struct virtqueue_state *virtio_selected_writable(struct virtio *virtio)
 	if ((virtio->state.status & mask) != VIRTIO_CONFIG_S_FEATURES_OK)
 		return NULL;
 	return virtio_selected(virtio);
+}
+
+enum { LEGACY_PAGE = 4096 };
+
+/* 2.7.2, "Legacy Interfaces: A Note on Virtqueue Layout". */
+void virtio_set_queue_page(struct virtio *virtio, uint32_t page)
+{
+	const uint32_t frozen = VIRTIO_CONFIG_S_DRIVER_OK |
+	                        VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED;
+	struct virtqueue_state *queue = virtio_selected(virtio);
+
+	if (!queue || !virtio->state.legacy || virtio->state.status & frozen)
+		return;
+	queue->size = virtio->type->queue_size;
+	queue->desc = (uint64_t)page * LEGACY_PAGE;
+	queue->avail = queue->desc + sizeof(struct vring_desc) * queue->size;
+	queue->used = queue->avail + sizeof(uint16_t) * (3 + queue->size);
+	queue->used = (queue->used + LEGACY_PAGE - 1) & ~(uint64_t)(LEGACY_PAGE - 1);
+	queue->ready = page != 0;
+}
+
+uint32_t virtio_queue_page(struct virtio *virtio)
+{
+	const struct virtqueue_state *queue = virtio_selected(virtio);
+
+	return queue && virtio->state.legacy ? queue->desc / LEGACY_PAGE : 0;
+}
+
+/* Whether the configuration space has `size` bytes at `offset`. */
+static bool config_has(const struct virtio *virtio, uint64_t offset, unsigned size)
+{
+	size_t config_size = virtio->type->config_size;
+
+	return offset <= config_size && size <= config_size - offset;
+}
+
+void virtio_config_read(
+        const struct virtio *virtio, uint64_t offset, void *data, unsigned size)
+{
+	if (config_has(virtio, offset, size))
+		memcpy(data, (const char *)virtio->config + offset, size);
+}
+
+/* A device whose configuration the driver may write says so. */
+void virtio_config_write(
+        struct virtio *virtio, uint64_t offset, const void *data, unsigned size)
+{
+	if (!config_has(virtio, offset, size) || !virtio->type->config_written)
+		return;
+	memcpy((char *)virtio->config + offset, data, size);
+	virtio->type->config_written(virtio, offset, size);
 }
 
 void virtio_pause(struct virtio *virtio)

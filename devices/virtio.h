@@ -2,7 +2,7 @@
  * A virtio device apart from its transport (VIRTIO 1.2, 2 and 3).
  *
  * struct virtio holds what every device has: features, status, queues. A transport
- * (virtio_mmio.c; PCI later) turns register accesses into calls of virtio_*() below; a
+ * (virtio_mmio.c, virtio_pci.c) turns register accesses into calls of virtio_*() below; a
  * device type (virtio_blk.c, ...) supplies a struct virtio_type. All calls are made with
  * the device's lock held. Queue configuration is frozen at DRIVER_OK.
  */
@@ -13,6 +13,9 @@
 #include "vmm/log.h"
 
 enum { VIRTIO_QUEUES = 4 };
+
+/* Bits of interrupt_status (4.1.4.5, 4.2.2). */
+enum { VIRTIO_INTERRUPT_QUEUE = 1, VIRTIO_INTERRUPT_CONFIG = 2 };
 
 struct virtio;
 
@@ -56,6 +59,8 @@ struct virtio_state {
 	uint32_t status;
 	uint32_t interrupt_status; /* bit 0: used buffers, bit 1: configuration */
 	uint32_t config_generation;
+	/* 2.2.3: the driver uses the legacy interface, since its ACKNOWLEDGE. */
+	uint32_t legacy;
 	struct virtqueue_state queues[VIRTIO_QUEUES];
 };
 
@@ -64,8 +69,9 @@ struct virtio {
 	const struct virtio_type *type;
 	struct device_host *host;
 	pthread_mutex_t *lock; /* of the transport's struct device */
-	/* Supplied by the transport: raises the interrupt with this status bit. */
-	void (*interrupt)(struct virtio *virtio, uint32_t status_bit);
+	/* Supplied by the transport: raises the interrupt with this status bit; `queue`
+	 * counts where that bit is VIRTIO_INTERRUPT_QUEUE. */
+	void (*interrupt)(struct virtio *virtio, uint32_t status_bit, unsigned queue);
 	void *transport;
 	uint64_t features; /* offered, VIRTIO_F_VERSION_1 included */
 	void *config;      /* config_size bytes, little-endian, inside the device */
@@ -104,11 +110,37 @@ void virtio_config_changed(struct virtio *virtio);
 
 /* For transports: a write of the status register, with the state machine of 3.1. */
 void virtio_set_status(struct virtio *virtio, uint32_t status);
+/*
+ * The same through the legacy interface (3.1.2), which has no FEATURES_OK. The interface
+ * that acknowledges a device is the one that drives it until it is reset; the registers
+ * of the other one then configure nothing.
+ */
+void virtio_set_status_legacy(struct virtio *virtio, uint32_t status);
+/* What that interface offers: 32 bits. */
+uint32_t virtio_features_legacy(const struct virtio *virtio);
 void virtio_set_features(struct virtio *virtio, uint32_t select, uint32_t value);
 void virtio_kick(struct virtio *virtio, uint32_t queue);
 /* The registers of the selected queue; NULL if there is none, or if it is frozen. */
 struct virtqueue_state *virtio_selected(struct virtio *virtio);
 struct virtqueue_state *virtio_selected_writable(struct virtio *virtio);
+/*
+ * The legacy layout (2.7.2): the selected queue starts at page `page`, 0: it is not used.
+ * Its size is the device's.
+ */
+void virtio_set_queue_page(struct virtio *virtio, uint32_t page);
+uint32_t virtio_queue_page(struct virtio *virtio);
+/* The device's configuration space; what is outside stays as it is. */
+void virtio_config_read(
+        const struct virtio *virtio, uint64_t offset, void *data, unsigned size);
+void virtio_config_write(
+        struct virtio *virtio, uint64_t offset, const void *data, unsigned size);
+/* The registers of an address are two. */
+static inline void virtio_set_half(uint64_t *whole, bool upper, uint32_t value)
+{
+	unsigned shift = upper ? 32 : 0;
+
+	*whole = (*whole & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift;
+}
 int virtio_attach(struct virtio *virtio);
 void virtio_pause(struct virtio *virtio);
 void virtio_resume(struct virtio *virtio);
@@ -128,4 +160,13 @@ struct virtio *virtio_console_create(struct device_host *host, struct console *c
  * `virtio` destroyed. Its one window is VIRTIO_MMIO_SIZE bytes. */
 enum { VIRTIO_MMIO_SIZE = 0x1000 };
 struct device *virtio_mmio_create(
+        struct device_host *host, struct virtio *virtio, unsigned gsi);
+
+/*
+ * The PCI transport (4.1), transitional where the device has a legacy form: takes over
+ * `virtio`. NULL (logged) on failure, `virtio` destroyed. The function is for pci_add();
+ * `gsi` is what its INTA# is wired to. BAR 0 is ports, BAR 1 memory.
+ */
+enum { VIRTIO_PCI_PORTS = 128, VIRTIO_PCI_MEMORY = 0x2000 };
+struct pci_function *virtio_pci_create(
         struct device_host *host, struct virtio *virtio, unsigned gsi);

@@ -24,11 +24,12 @@ struct virtio_mmio {
  * An edge each time, even if the bit was set already: the guest may just have read the
  * status before this one, and a second edge costs it one look.
  */
-static void interrupt(struct virtio *virtio, uint32_t status_bit)
+static void interrupt(struct virtio *virtio, uint32_t status_bit, unsigned queue)
 {
 	struct virtio_mmio *mmio = virtio->transport;
 	struct device_host *host = mmio->device.host;
 
+	(void)queue;
 	virtio->state.interrupt_status |= status_bit;
 	host->set_irq(host, mmio->gsi, 1);
 	host->set_irq(host, mmio->gsi, 0);
@@ -68,16 +69,6 @@ static uint32_t register_read(struct virtio *virtio, uint64_t offset)
 	}
 }
 
-static void set_low(uint64_t *address, uint32_t value)
-{
-	*address = (*address & ~(uint64_t)UINT32_MAX) | value;
-}
-
-static void set_high(uint64_t *address, uint32_t value)
-{
-	*address = (*address & UINT32_MAX) | (uint64_t)value << 32;
-}
-
 /* 4.2.2.2: a queue's size and addresses are not changed while it is ready. */
 static void queue_write(struct virtio *virtio, uint64_t offset, uint32_t value)
 {
@@ -97,22 +88,22 @@ static void queue_write(struct virtio *virtio, uint64_t offset, uint32_t value)
 		queue->size = value <= virtio->type->queue_size ? value : 0;
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		set_low(&queue->desc, value);
+		virtio_set_half(&queue->desc, false, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_high(&queue->desc, value);
+		virtio_set_half(&queue->desc, true, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-		set_low(&queue->avail, value);
+		virtio_set_half(&queue->avail, false, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_high(&queue->avail, value);
+		virtio_set_half(&queue->avail, true, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_USED_LOW:
-		set_low(&queue->used, value);
+		virtio_set_half(&queue->used, false, value);
 		break;
 	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_high(&queue->used, value);
+		virtio_set_half(&queue->used, true, value);
 		break;
 	}
 }
@@ -149,16 +140,6 @@ static void register_write(struct virtio *virtio, uint64_t offset, uint32_t valu
 	}
 }
 
-/* The `size` bytes at `offset` of the configuration space, or NULL. */
-static void *config_at(const struct virtio *virtio, uint64_t offset, unsigned size)
-{
-	size_t config_size = virtio->type->config_size;
-
-	if (offset > config_size || size > config_size - offset)
-		return NULL;
-	return (char *)virtio->config + offset;
-}
-
 /* 4.2.2.2: registers are accessed as aligned 32-bit words, the configuration as it is. */
 static bool is_register(uint64_t offset, unsigned size)
 {
@@ -172,10 +153,7 @@ static void mmio_read(struct device *device, unsigned window, uint64_t offset,
 
 	(void)window;
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		const void *config =
-		        config_at(virtio, offset - VIRTIO_MMIO_CONFIG, size);
-		if (config)
-			memcpy(data, config, size);
+		virtio_config_read(virtio, offset - VIRTIO_MMIO_CONFIG, data, size);
 	} else if (is_register(offset, size)) {
 		uint32_t value = htole32(register_read(virtio, offset));
 		memcpy(data, &value, sizeof(value));
@@ -189,13 +167,7 @@ static void mmio_write(struct device *device, unsigned window, uint64_t offset,
 
 	(void)window;
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		offset -= VIRTIO_MMIO_CONFIG;
-		void *config = config_at(virtio, offset, size);
-		/* A device whose configuration the driver may write says so. */
-		if (config && virtio->type->config_written) {
-			memcpy(config, data, size);
-			virtio->type->config_written(virtio, offset, size);
-		}
+		virtio_config_write(virtio, offset - VIRTIO_MMIO_CONFIG, data, size);
 	} else if (is_register(offset, size)) {
 		uint32_t value;
 		memcpy(&value, data, sizeof(value));

@@ -10,6 +10,7 @@
 #include "devices/virtio.h"
 
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
@@ -23,6 +24,9 @@
 
 enum { RECEIVE, TRANSMIT, QUEUES };
 enum { BATCH = 64, HEADER = sizeof(struct virtio_net_hdr_v1), ETHERNET = 14 };
+/* 5.1.6.1: num_buffers, the last field, is not in a legacy driver's header unless it has
+ * mergeable buffers. The back ends' header always has it. */
+enum { NUM_BUFFERS = sizeof(uint16_t), SHORT_HEADER = HEADER - NUM_BUFFERS };
 
 struct virtio_net {
 	struct virtio virtio;
@@ -30,7 +34,7 @@ struct virtio_net {
 	struct nic *nic;
 	short events; /* what the back end reports */
 	struct chain chain, more;
-	struct iovec iov[VIRTQUEUE_MAX + 1];
+	struct iovec iov[VIRTQUEUE_MAX + 3];
 	size_t held; /* bytes of a frame that waits in `spill` for buffers */
 	uint8_t spill[NIC_FRAME_MAX];
 	struct log_counter dropped;
@@ -44,6 +48,14 @@ static void listen_to(struct virtio_net *net, short event, bool on)
 		return;
 	net->events = events;
 	net->nic->type->listen(net->nic, events);
+}
+
+static size_t header_size(const struct virtio_net *net)
+{
+	return virtio_has(&net->virtio, VIRTIO_F_VERSION_1) ||
+	                       virtio_has(&net->virtio, VIRTIO_NET_F_MRG_RXBUF)
+	               ? HEADER
+	               : SHORT_HEADER;
 }
 
 /* Receiving. */
@@ -86,20 +98,55 @@ static int merge_buffers(
 	return buffers < queue->state->size ? -ENOBUFS : -EMSGSIZE;
 }
 
+/*
+ * `in` with NUM_BUFFERS bytes of `field` put in behind a short header; the count. There
+ * is room for two segments more.
+ */
+static unsigned stretch_header(
+        struct iovec *iov, const struct iovec *in, unsigned in_count, uint16_t *field)
+{
+	size_t left = SHORT_HEADER;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < in_count; i++) {
+		struct iovec rest = in[i];
+
+		if (left > 0 && rest.iov_len >= left) {
+			iov[count++] = (struct iovec){rest.iov_base, left};
+			iov[count++] = (struct iovec){field, NUM_BUFFERS};
+			rest.iov_base = (char *)rest.iov_base + left;
+			rest.iov_len -= left;
+			left = 0;
+		} else if (left > 0) {
+			left -= rest.iov_len;
+		}
+		if (rest.iov_len > 0)
+			iov[count++] = rest;
+	}
+	return count;
+}
+
 /* A frame's bytes into `chain` and `spill`, or those that were held. */
 static long take_frame(struct virtio_net *net)
 {
 	const struct chain *chain = &net->chain;
 	const struct iovec *in = chain->iov + chain->out_count;
+	size_t header = header_size(net);
+	unsigned count = chain->in_count;
+	uint16_t field;
 
 	if (net->held) {
 		iov_write(in, chain->in_count, 0, net->spill, net->held);
 		return (long)net->held;
 	}
-	memcpy(net->iov, in, chain->in_count * sizeof(*in));
-	net->iov[chain->in_count] = (struct iovec){net->spill, sizeof(net->spill)};
-	return net->nic->type->receive(net->nic, net->iov, chain->in_count + 1,
-	        chain->in_size + sizeof(net->spill));
+	if (header == HEADER)
+		memcpy(net->iov, in, count * sizeof(*in));
+	else
+		count = stretch_header(net->iov, in, count, &field);
+	net->iov[count++] = (struct iovec){net->spill, sizeof(net->spill)};
+	long got = net->nic->type->receive(net->nic, net->iov, count,
+	        chain->in_size + HEADER - header + sizeof(net->spill));
+	return got < HEADER ? got : got - (long)(HEADER - header);
 }
 
 /* 0, or why there was none: -EAGAIN no frame, -ENOBUFS no buffer, else it was dropped. */
@@ -110,12 +157,13 @@ static int receive_frame(struct virtio_net *net)
 
 	if (virtio_pop(&net->virtio, RECEIVE, chain) == 0)
 		return -ENOBUFS;
-	if (chain->in_size < HEADER) {
+	size_t header = header_size(net);
+	if (chain->in_size < header) {
 		virtio_needs_reset(&net->virtio, "a buffer smaller than the header");
 		return -ENOBUFS;
 	}
 	long got = take_frame(net);
-	if (got < HEADER) {
+	if (got < (long)header) {
 		virtqueue_unpop(queue);
 		return got < 0 ? (int)got : -EMSGSIZE;
 	}
@@ -142,8 +190,10 @@ static int receive_frame(struct virtio_net *net)
 		return buffers;
 	}
 	uint16_t count = (uint16_t)buffers; /* little-endian, as all our hosts are */
-	iov_write(chain->iov + chain->out_count, chain->in_count,
-	        offsetof(struct virtio_net_hdr_v1, num_buffers), &count, sizeof(count));
+	if (header == HEADER)
+		iov_write(chain->iov + chain->out_count, chain->in_count,
+		        offsetof(struct virtio_net_hdr_v1, num_buffers), &count,
+		        sizeof(count));
 	virtqueue_fill(queue, 0, chain->head, (uint32_t)first);
 	virtqueue_publish(queue, (unsigned)buffers);
 	return 0;
@@ -192,14 +242,14 @@ static int send_chain(struct virtio_net *net)
 {
 	const struct chain *chain = &net->chain;
 	struct virtio_net_hdr_v1 header;
-	size_t skip = HEADER;
+	size_t skip = header_size(net), frame = chain->out_size - skip;
 	unsigned count = 1;
 
-	if (chain->out_size < HEADER + ETHERNET || chain->out_size > NIC_FRAME_MAX)
+	if (frame < ETHERNET || frame > NIC_FRAME_MAX - HEADER)
 		return -EMSGSIZE;
 	/* The copy is what is checked and what is sent. */
-	iov_read(chain->iov, chain->out_count, 0, &header, HEADER);
-	if (!header_valid(net, &header, chain->out_size - HEADER))
+	iov_read(chain->iov, chain->out_count, 0, &header, skip);
+	if (!header_valid(net, &header, frame))
 		return -EINVAL;
 	/* Not ours to pass on: 5.1.6.2.2, reserved on this way. */
 	header.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -215,7 +265,7 @@ static int send_chain(struct virtio_net *net)
 			        (struct iovec){(char *)segment->iov_base + head,
 			                segment->iov_len - head};
 	}
-	return net->nic->type->send(net->nic, net->iov, count, chain->out_size);
+	return net->nic->type->send(net->nic, net->iov, count, HEADER + frame);
 }
 
 static void transmit(struct virtio_net *net)
@@ -225,7 +275,7 @@ static void transmit(struct virtio_net *net)
 	unsigned sent = 0;
 
 	for (; sent < BATCH && virtio_pop(virtio, TRANSMIT, &net->chain); sent++) {
-		if (net->chain.out_size < HEADER) {
+		if (net->chain.out_size < header_size(net)) {
 			virtio_needs_reset(virtio, "a frame shorter than the header");
 			break;
 		}

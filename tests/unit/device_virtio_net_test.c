@@ -112,9 +112,9 @@ struct bed {
 
 static struct bed bed;
 
-static void interrupt(struct virtio *virtio, uint32_t status_bit)
+static void interrupt(struct virtio *virtio, uint32_t status_bit, unsigned queue)
 {
-	(void)virtio, (void)status_bit;
+	(void)virtio, (void)status_bit, (void)queue;
 	bed.interrupts++;
 }
 
@@ -275,6 +275,44 @@ static void frame_reaches_a_chain_of_odd_segments(void)
 	CU_ASSERT_EQUAL(used(RX)->ring[0].len, 150);
 	CU_ASSERT_EQUAL(num_buffers(buffer), 1);
 	CU_ASSERT(has_pattern(buffer, 0, 150));
+	down();
+}
+
+/* 5.1.6.1: a legacy driver's header ends before num_buffers. */
+static void legacy_header_is_shorter(void)
+{
+	enum { SHORT = 10 };
+	static const unsigned sizes[] = {3, SHORT - 3 + 20, 200};
+	uint64_t buffer;
+
+	up(0, 8);
+	bed.virtio->state.driver_features = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		buffer = i ? post(RX, sizes, 3) : post_one(RX, 1514 + SHORT);
+		virtio_kick(bed.virtio, RX);
+		arrive(HEADER + 100);
+		CU_ASSERT_EQUAL(used(RX)->ring[i].len, SHORT + 100);
+		CU_ASSERT(has_pattern(buffer + SHORT, HEADER, 100));
+	}
+	/* One byte too many for the buffer: dropped, and nothing behind it written. */
+	buffer = post_one(RX, SHORT + 100);
+	post_one(RX, SHORT + 100);
+	virtio_kick(bed.virtio, RX);
+	arrive(HEADER + 101);
+	CU_ASSERT_EQUAL(used(RX)->idx, 2);
+	arrive(HEADER + 100);
+	CU_ASSERT_EQUAL(used(RX)->idx, 3);
+
+	buffer = post_one(TX, SHORT + 60);
+	memset(at(buffer, SHORT + 60), 0, SHORT);
+	memset(at(buffer + SHORT, 60), 0x5a, 60);
+	post_one(TX, SHORT - 1);
+	virtio_kick(bed.virtio, TX);
+	CU_ASSERT_EQUAL(fake.sent_count, 1);
+	CU_ASSERT_EQUAL(fake.sent_size[0], HEADER + 60);
+	CU_ASSERT_EQUAL(fake.sent[0][HEADER], 0x5a);
+	CU_ASSERT_EQUAL(fake.sent[0][HEADER + 59], 0x5a);
+	CU_ASSERT(needs_reset());
 	down();
 }
 
@@ -550,6 +588,7 @@ int main(void)
 	        UNIT(offers_what_the_back_end_can),
 	        UNIT(frame_reaches_one_buffer),
 	        UNIT(frame_reaches_a_chain_of_odd_segments),
+	        UNIT(legacy_header_is_shorter),
 	        UNIT(large_frame_fills_merged_buffers),
 	        UNIT(frame_waits_for_more_buffers),
 	        UNIT(frame_beyond_a_full_ring_is_dropped),
