@@ -22,6 +22,8 @@ struct device *serial_create(
 struct device *i8042_create(struct device_host *host);
 /* MC146818 clock as far as kernels need it: window of 2 bytes (ports 0x70, 0x71). */
 struct device *rtc_create(struct device_host *host);
+/* A PCI bus without functions (devices/pci.h). */
+struct device *pci_create(struct device_host *host);
 /* QEMU's docs/specs/pvpanic.rst: window of 1 byte. */
 struct device *pvpanic_create(struct device_host *host);
 /* Window 0 (4 bytes): exit with a status. Window 1 (1 byte): a mark for the timeline. */

@@ -30,7 +30,7 @@ const struct arch_layout arch_layout = {
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
         .virtio_gsi = IRQ_VIRTIO,
         .console = "ttyS0",
-        .linux_arguments = "",
+        .linux_without_pci = "",
 };
 
 /* At the end of RAM, where no kernel grows; what is not used of it is never touched. */
@@ -135,6 +135,12 @@ int arch_add_platform(struct vm *vm)
 		error = add_mmio(vm, serial_create(&vm->host, vm->console, IRQ_COM1),
 		        LAYOUT_COM1, SERIAL_SIZE);
 	return error;
+}
+
+/* No device here has messages of its own: there is no PCI. */
+void arch_send_msi(struct vm *vm, uint64_t address, uint32_t data)
+{
+	(void)vm, (void)address, (void)data;
 }
 
 void arch_set_irq(struct vm *vm, unsigned gsi, bool level)

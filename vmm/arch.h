@@ -27,8 +27,12 @@ struct arch_layout {
 	const unsigned char
 	        *pic_gsis; /* the devices' lines in place of those (needs.pc) */
 	unsigned pic_gsi_count;
-	const char *console;         /* "ttyS0" */
-	const char *linux_arguments; /* what shortens any Linux boot here; or "" */
+	/* PCI, if pci_ecam is not 0: ECAM, where BARs are and may be moved, and what they have at first. */
+	uint64_t pci_ecam;
+	uint64_t pci_memory, pci_memory_size;
+	uint64_t pci_ports, pci_ports_size;
+	const char *console;           /* "ttyS0" */
+	const char *linux_without_pci; /* what shortens any Linux boot then; or "" */
 };
 
 extern const struct arch_layout arch_layout;
@@ -53,6 +57,8 @@ int arch_boot(struct vm *vm);
 
 /* Sets an interrupt line. Takes no device's lock. */
 void arch_set_irq(struct vm *vm, unsigned gsi, bool level);
+/* Delivers a message-signalled interrupt. */
+void arch_send_msi(struct vm *vm, uint64_t address, uint32_t data);
 /* An exit that only this architecture has: false if it is not known. */
 bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run);
 

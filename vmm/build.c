@@ -1,5 +1,6 @@
 /* The one place where the parts meet: a VM, built in the order of its life. */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,6 +16,7 @@
 #include "devices/console.h"
 #include "devices/disk.h"
 #include "devices/nic.h"
+#include "devices/pci.h"
 #include "devices/virtio.h"
 #include "vmm/arch.h"
 #include "vmm/log.h"
@@ -30,6 +32,28 @@ static struct vm *vm_of(struct device_host *host)
 static void host_set_irq(struct device_host *host, unsigned gsi, bool level)
 {
 	arch_set_irq(vm_of(host), gsi, level);
+}
+
+static void host_send_msi(struct device_host *host, uint64_t address, uint32_t data)
+{
+	arch_send_msi(vm_of(host), address, data);
+}
+
+static struct bus *bus_of(struct device_host *host, bool port)
+{
+	return port ? &vm_of(host)->ports : &vm_of(host)->mmio;
+}
+
+static int host_map(struct device_host *host, struct device *device, bool port,
+        uint64_t base, uint64_t size, unsigned window)
+{
+	return bus_add(bus_of(host, port), base, size, device, window);
+}
+
+static void host_unmap(
+        struct device_host *host, struct device *device, bool port, unsigned window)
+{
+	bus_remove(bus_of(host, port), device, window);
 }
 
 static void host_request(
@@ -203,18 +227,38 @@ static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *vir
 	return NULL;
 }
 
+static_assert((int)PLAN_PCI_MEMORY == (int)VIRTIO_PCI_MEMORY, "as planned");
+static_assert((int)PLAN_PCI_PORTS == (int)VIRTIO_PCI_PORTS, "as planned");
+
+static int add_virtio_pci(
+        struct vm *vm, struct virtio *virtio, const struct plan_virtio *place)
+{
+	const uint32_t bases[PCI_BARS] = {place->ports, place->base};
+	struct pci_function *function =
+	        virtio ? virtio_pci_create(&vm->host, virtio, place->gsi) : NULL;
+	int error = vm_add_device(vm, function ? function->device : NULL);
+
+	return error ? error : pci_add(vm->pci, place->slot, function, bases);
+}
+
+static int add_virtio_mmio(
+        struct vm *vm, struct virtio *virtio, const struct plan_virtio *place)
+{
+	struct device *device =
+	        virtio ? virtio_mmio_create(&vm->host, virtio, place->gsi) : NULL;
+	int error = vm_add_device(vm, device);
+
+	return error ? error : vm_add_mmio(vm, device, place->base, place->size, 0);
+}
+
 static int add_virtio(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->plan->virtio_count; i++) {
 		const struct plan_virtio *place = &vm->plan->virtio[i];
 		struct virtio *virtio = create_virtio(vm, place);
-		struct device *device =
-		        virtio ? virtio_mmio_create(&vm->host, virtio, place->gsi)
-		               : NULL;
-		int error = vm_add_device(vm, device);
+		int error = place->slot ? add_virtio_pci(vm, virtio, place)
+		                        : add_virtio_mmio(vm, virtio, place);
 
-		if (!error)
-			error = vm_add_mmio(vm, device, place->base, place->size, 0);
 		if (error)
 			return error;
 	}
@@ -286,6 +330,9 @@ int vm_build(struct vm *vm, const struct plan *plan, struct timeline *timeline)
 	*vm = (struct vm){
 	        .host = {.memory = &vm->memory,
 	                .set_irq = host_set_irq,
+	                .send_msi = host_send_msi,
+	                .map = host_map,
+	                .unmap = host_unmap,
 	                .request = host_request,
 	                .mark = host_mark,
 	                .wait = host_wait},

@@ -5,13 +5,11 @@
 
 #include "vmm/device.h"
 
-int bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *device,
+static int insert(struct bus *bus, uint64_t base, uint64_t size, struct device *device,
         unsigned window)
 {
 	unsigned at = 0;
 
-	if (!size || base + (size - 1) < base)
-		return -EINVAL;
 	if (bus->count == BUS_WINDOWS)
 		return -ENOSPC;
 	while (at < bus->count && bus->windows[at].base < base)
@@ -27,14 +25,44 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *device
 	return 0;
 }
 
-static const struct bus_window *find(
+int bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *device,
+        unsigned window)
+{
+	int error;
+
+	if (!size || base + (size - 1) < base)
+		return -EINVAL;
+	pthread_rwlock_wrlock(&bus->lock);
+	error = insert(bus, base, size, device, window);
+	pthread_rwlock_unlock(&bus->lock);
+	return error;
+}
+
+bool bus_remove(struct bus *bus, const struct device *device, unsigned window)
+{
+	struct bus_window *windows = bus->windows;
+	unsigned at = 0;
+	bool found;
+
+	pthread_rwlock_wrlock(&bus->lock);
+	while (at < bus->count &&
+	        (windows[at].device != device || windows[at].window != window))
+		at++;
+	found = at < bus->count;
+	if (found) {
+		bus->count--;
+		memmove(&windows[at], &windows[at + 1],
+		        (bus->count - at) * sizeof(windows[0]));
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return found;
+}
+
+static const struct bus_window *search(
         const struct bus *bus, uint64_t address, unsigned size)
 {
 	unsigned low = 0, high = bus->count;
 
-	/* KVM splits an access across two pages into pieces of any size. */
-	if (size & (size - 1) || size > 8)
-		return NULL;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 		const struct bus_window *window = &bus->windows[middle];
@@ -50,29 +78,51 @@ static const struct bus_window *find(
 	return NULL;
 }
 
+static bool find(
+        struct bus *bus, uint64_t address, unsigned size, struct bus_window *found)
+{
+	const struct bus_window *window;
+
+	/* KVM splits an access across two pages into pieces of any size. */
+	if (size & (size - 1) || size > 8)
+		return false;
+	if (bus->windows_move)
+		pthread_rwlock_rdlock(&bus->lock);
+	window = search(bus, address, size);
+	if (window)
+		*found = *window;
+	if (bus->windows_move)
+		pthread_rwlock_unlock(&bus->lock);
+	return window != NULL;
+}
+
 bool bus_read(struct bus *bus, uint64_t address, void *data, unsigned size)
 {
-	const struct bus_window *window = find(bus, address, size);
+	struct bus_window window;
 
 	memset(data, 0xff, size);
-	if (!window || !window->device->type->read)
-		return window != NULL;
-	pthread_mutex_lock(&window->device->lock);
-	window->device->type->read(
-	        window->device, window->window, address - window->base, data, size);
-	pthread_mutex_unlock(&window->device->lock);
+	if (!find(bus, address, size, &window))
+		return false;
+	if (!window.device->type->read)
+		return true;
+	pthread_mutex_lock(&window.device->lock);
+	window.device->type->read(
+	        window.device, window.window, address - window.base, data, size);
+	pthread_mutex_unlock(&window.device->lock);
 	return true;
 }
 
 bool bus_write(struct bus *bus, uint64_t address, const void *data, unsigned size)
 {
-	const struct bus_window *window = find(bus, address, size);
+	struct bus_window window;
 
-	if (!window || !window->device->type->write)
-		return window != NULL;
-	pthread_mutex_lock(&window->device->lock);
-	window->device->type->write(
-	        window->device, window->window, address - window->base, data, size);
-	pthread_mutex_unlock(&window->device->lock);
+	if (!find(bus, address, size, &window))
+		return false;
+	if (!window.device->type->write)
+		return true;
+	pthread_mutex_lock(&window.device->lock);
+	window.device->type->write(
+	        window.device, window.window, address - window.base, data, size);
+	pthread_mutex_unlock(&window.device->lock);
 	return true;
 }

@@ -177,6 +177,7 @@ static const struct option nic_fields[] = {
 static const char *const boots[] = {
         "auto", "pvh", "linux", "multiboot", "multiboot2", NULL};
 static const char *const unpacks[] = {"auto", "off", NULL};
+static const char *const transports[] = {"mmio", "pci", NULL};
 static const char *const consoles[] = {"serial", "virtio", "none", NULL};
 static const char *const reboots[] = {"exit", "restart", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
@@ -279,6 +280,14 @@ const struct option config_options[] = {
                 .help = "a virtio source of random numbers",
                 .parse = option_switch,
                 OPTION_MEMBER(struct config, rng)},
+        {.name = "transport",
+                .value = "mmio|pci",
+                .help = "where virtio devices are: in memory, which starts sooner, or "
+                        "on a PCI bus, for guests that look there only (default: mmio)",
+                .parse = option_choice,
+                .choices = transports,
+                .expects = "mmio or pci",
+                OPTION_MEMBER(struct config, transport)},
 
         {.name = "on-reboot",
                 .value = "exit|restart",

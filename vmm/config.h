@@ -21,6 +21,7 @@ enum {
 };
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
+enum config_transport { TRANSPORT_MMIO, TRANSPORT_PCI };
 enum config_boot {
 	BOOT_AUTO,
 	BOOT_PVH,
@@ -79,6 +80,7 @@ struct config {
 	unsigned nic_count;
 	enum config_console console;
 	bool rng;
+	enum config_transport transport; /* --transport */
 	bool no_defaults; /* --no-default-args: the monitor adds nothing to the command line */
 	bool force;        /* --force: try what this host's KVM is known not to run */
 	bool restart;      /* --on-reboot restart */

@@ -33,6 +33,16 @@ struct device_host {
 	struct loop *loop;
 	/* Sets an interrupt line (a GSI) of the guest. An edge is 1, then 0. */
 	void (*set_irq)(struct device_host *host, unsigned gsi, bool level);
+	/* Delivers a message-signalled interrupt as if the device had written it. */
+	void (*send_msi)(struct device_host *host, uint64_t address, uint32_t data);
+	/*
+	 * Gives `device` a window of the port or the memory space while the guest runs, and
+	 * takes it away; only where bus->windows_move. -EEXIST where another one is.
+	 */
+	int (*map)(struct device_host *host, struct device *device, bool port,
+	        uint64_t base, uint64_t size, unsigned window);
+	void (*unmap)(struct device_host *host, struct device *device, bool port,
+	        unsigned window);
 	/* Asks for the end of the VM; returns at once, from any thread. */
 	void (*request)(
 	        struct device_host *host, enum device_request request, unsigned status);

@@ -31,6 +31,18 @@ static void place(struct plan *plan, enum plan_kind kind, unsigned index)
 {
 	unsigned slot = plan->virtio_count++;
 
+	if (plan->config->transport == TRANSPORT_PCI) {
+		plan->virtio[slot] = (struct plan_virtio){
+		        .kind = kind,
+		        .index = index,
+		        .base = arch_layout.pci_memory + slot * PLAN_PCI_MEMORY,
+		        .size = PLAN_PCI_MEMORY,
+		        .gsi = virtio_gsi(plan, slot),
+		        .slot = 1 + slot, /* 0 is the host bridge */
+		        .ports = arch_layout.pci_ports + slot * PLAN_PCI_PORTS,
+		};
+		return;
+	}
 	plan->virtio[slot] = (struct plan_virtio){
 	        .kind = kind,
 	        .index = index,
@@ -54,6 +66,9 @@ static int place_devices(struct plan *plan)
 
 	unsigned count = config->disk_count + (plan->image_disk.path != NULL);
 
+	if (config->transport == TRANSPORT_PCI && !arch_layout.pci_ecam)
+		return log_error(-EINVAL, "--transport: there is no PCI on %s yet",
+		        arch_layout.name);
 	if (count > PLAN_DISKS)
 		return log_error(
 		        -EINVAL, "--disk: at most %d as virtio disks", PLAN_DISKS);
@@ -149,6 +164,9 @@ static int attach_devices(struct plan *plan)
 	const struct boot_source *source = &plan->source;
 	int missing = 0;
 
+	if (config->transport == TRANSPORT_PCI)
+		return log_error(-EINVAL, "--transport: '%s' has no PCI, leave it out",
+		        source->kernel_path);
 	if (config->rng || config->console == CONSOLE_VIRTIO)
 		return log_error(-EINVAL, "--%s: '%s' has no virtio, leave it out",
 		        config->rng ? "rng" : "console virtio", source->kernel_path);
@@ -282,7 +300,8 @@ static int compose_cmdline(struct plan *plan)
 	const char *more = config->arguments ? config->arguments : "";
 	char word[ARGUMENT_MAX], name[ARGUMENT_MAX];
 	const char *given;
-	size_t size = strlen(own) + strlen(more) + strlen(arch_layout.linux_arguments) +
+	size_t size = strlen(own) + strlen(more) +
+	              strlen(arch_layout.linux_without_pci) +
 	              (plan->virtio_count + 3) * ARGUMENT_MAX;
 
 	plan->additions = calloc(1, size);
@@ -301,11 +320,14 @@ static int compose_cmdline(struct plan *plan)
 			if (config->console != CONSOLE_NONE && !has_word(own, given) &&
 			        !has_word(more, given))
 				add_word(plan->additions, word);
-			add_word(plan->additions, arch_layout.linux_arguments);
+			if (config->transport != TRANSPORT_PCI)
+				add_word(
+				        plan->additions, arch_layout.linux_without_pci);
 		}
 		for (unsigned i = 0; i < plan->virtio_count; i++)
-			if (arch_virtio_argument(word, sizeof(word),
-			            plan->virtio[i].base, plan->virtio[i].gsi))
+			if (!plan->virtio[i].slot &&
+			        arch_virtio_argument(word, sizeof(word),
+			                plan->virtio[i].base, plan->virtio[i].gsi))
 				add_word(plan->additions, word);
 	}
 	add_word(plan->cmdline, plan->additions);
@@ -436,10 +458,24 @@ static const char *virtio_name(
 	return text;
 }
 
+static void print_virtio(const struct plan *plan, unsigned i)
+{
+	const struct plan_virtio *virtio = &plan->virtio[i];
+	char text[256];
+
+	printf("0x%016llx 0x%016llx virtio %s, interrupt %u",
+	        (unsigned long long)virtio->base,
+	        (unsigned long long)(virtio->base + virtio->size - 1),
+	        virtio_name(plan, i, text, sizeof(text)), virtio->gsi);
+	if (virtio->slot)
+		printf(", PCI 00:%02x.0, ports %#llx", virtio->slot,
+		        (unsigned long long)virtio->ports);
+	putchar('\n');
+}
+
 void plan_print(const struct plan *plan)
 {
 	const struct boot_source *source = &plan->source;
-	char text[256];
 
 	printf("image      %s (%s)\n", source->kernel_path, source->kind);
 	for (unsigned i = 0; i < source->initrd_count; i++)
@@ -470,11 +506,7 @@ void plan_print(const struct plan *plan)
 		                             plan->regions[i].size - 1),
 		        plan->regions[i].reserved ? "reserved" : "RAM");
 	for (unsigned i = 0; i < plan->virtio_count; i++)
-		printf("0x%016llx 0x%016llx virtio %s, interrupt %u\n",
-		        (unsigned long long)plan->virtio[i].base,
-		        (unsigned long long)(plan->virtio[i].base +
-		                             plan->virtio[i].size - 1),
-		        virtio_name(plan, i, text, sizeof(text)), plan->virtio[i].gsi);
+		print_virtio(plan, i);
 	for (unsigned i = 0; i < plan->attachment_count; i++) {
 		const struct plan_attachment *attachment = &plan->attachments[i];
 		const struct boot_device *device = &source->devices[attachment->device];
@@ -532,9 +564,14 @@ void plan_print_json(const struct plan *plan)
 	for (unsigned i = 0; i < plan->virtio_count; i++) {
 		printf("%s{\"name\":", i ? "," : "");
 		json_put_string(stdout, virtio_name(plan, i, text, sizeof(text)));
-		printf(",\"base\":%llu,\"size\":%llu,\"gsi\":%u}",
+		printf(",\"base\":%llu,\"size\":%llu,\"gsi\":%u",
 		        (unsigned long long)plan->virtio[i].base,
 		        (unsigned long long)plan->virtio[i].size, plan->virtio[i].gsi);
+		if (plan->virtio[i].slot)
+			printf(",\"pci\":\"00:%02x.0\",\"ports\":%llu",
+			        plan->virtio[i].slot,
+			        (unsigned long long)plan->virtio[i].ports);
+		putchar('}');
 	}
 	printf("],\"devices\":[");
 	for (unsigned i = 0; i < plan->attachment_count; i++) {

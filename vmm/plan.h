@@ -18,12 +18,14 @@ enum {
 
 enum plan_kind { PLAN_DISK, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
 
-/* One virtio device and its place. */
+/* One virtio device and its place; with PCI, that of its memory before the guest moves it. */
 struct plan_virtio {
 	enum plan_kind kind;
 	unsigned index; /* plan_disk(), or into config->nics */
 	uint64_t base, size;
 	unsigned gsi;
+	unsigned slot;  /* PCI: device number on bus 0; 0: not PCI */
+	uint64_t ports; /* PCI */
 };
 
 /* What a device that the image declares gets. */
@@ -31,6 +33,9 @@ struct plan_attachment {
 	unsigned device; /* into source.devices */
 	unsigned index;  /* into config->disks or config->nics */
 };
+
+/* What one virtio device takes of the PCI windows. */
+enum { PLAN_PCI_MEMORY = 0x2000, PLAN_PCI_PORTS = 128 };
 
 struct plan {
 	const struct config *config;

@@ -50,6 +50,7 @@ struct vm {
 	struct memory memory;
 	struct bus ports;
 	struct bus mmio;
+	struct device *pci; /* the root; NULL: there is none */
 	struct loop *loop;
 	struct console *console;
 	struct nic *nics[CONFIG_NICS]; /* opened, until their devices take them over */

@@ -1,5 +1,5 @@
 /*
- * The tables follow each other in memory: RSDP, DSDT, FADT, MADT, XSDT. Each but the
+ * The tables follow each other in memory: RSDP, DSDT, FADT, MADT, maybe MCFG, XSDT. Each but the
  * first is written after those that it points to, straight into guest memory.
  *
  * Linux on hardware-reduced ACPI has neither PIC nor legacy interrupts 0 to 15, so that
@@ -257,6 +257,8 @@ static void write_virtio(
 		size_t device, resources;
 		char name[5];
 
+		if (virtio[i].slot)
+			continue;
 		snprintf(name, sizeof(name), "V%03X", i & 0xfff);
 		device = aml_device(aml, name);
 		aml_name(aml, "_HID");
@@ -271,6 +273,68 @@ static void write_virtio(
 		aml_close_resources(aml, resources);
 		aml_close(aml, device);
 	}
+}
+
+/* 6.2.13: what INTA# of each device is wired to; no link devices. */
+static void write_pci_interrupts(
+        struct aml *aml, const struct acpi_virtio *virtio, unsigned count)
+{
+	size_t table, entry;
+
+	aml_name(aml, "_PRT");
+	table = aml_package(aml, count);
+	for (unsigned i = 0; i < count; i++) {
+		entry = aml_package(aml, 4);
+		aml_integer(aml, virtio[i].slot << 16 | 0xffff); /* any function */
+		aml_integer(aml, 0);                             /* INTA# */
+		aml_integer(aml, 0);
+		aml_integer(aml, virtio[i].gsi);
+		aml_close(aml, entry);
+	}
+	aml_close(aml, table);
+}
+
+/*
+ * The root (PCI Firmware 3.2, 4.1 and 4.5): _OSC grants what it is asked for, as none of
+ * it exists here. Its ECAM is in MCFG, and is reserved by a device of its own (4.1.2).
+ */
+static void write_pci(struct aml *aml, const struct acpi_machine *machine)
+{
+	size_t device = aml_device(aml, "PCI0"), resources, method;
+
+	aml_name(aml, "_HID");
+	aml_eisa_id(aml, "PNP0A08");
+	aml_name(aml, "_CID");
+	aml_eisa_id(aml, "PNP0A03");
+	aml_name(aml, "_UID");
+	aml_integer(aml, 0);
+	aml_name(aml, "_SEG");
+	aml_integer(aml, 0);
+	aml_name(aml, "_BBN");
+	aml_integer(aml, 0);
+	aml_name(aml, "_CCA");
+	aml_integer(aml, 1);
+	resources = aml_resources(aml);
+	aml_resource_buses(aml, 0, 1);
+	aml_resource_port(aml, PORT_PCI, 8);
+	aml_resource_port_window(aml, PORT_PCI_BARS, PORT_PCI_BARS_SIZE);
+	aml_resource_memory_window(aml, LAYOUT_PCI_MEMORY, LAYOUT_PCI_MEMORY_SIZE);
+	aml_close_resources(aml, resources);
+	write_pci_interrupts(aml, machine->virtio, machine->virtio_count);
+	method = aml_method(aml, "_OSC", 4);
+	aml_return_argument(aml, 3);
+	aml_close(aml, method);
+	aml_close(aml, device);
+
+	device = aml_device(aml, "ECAM");
+	aml_name(aml, "_HID");
+	aml_eisa_id(aml, "PNP0C02");
+	aml_name(aml, "_UID");
+	aml_integer(aml, 0);
+	resources = aml_resources(aml);
+	aml_resource_memory(aml, LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM_SIZE);
+	aml_close_resources(aml, resources);
+	aml_close(aml, device);
 }
 
 static uint64_t write_dsdt(struct aml *aml, const struct acpi_machine *machine)
@@ -291,6 +355,8 @@ static uint64_t write_dsdt(struct aml *aml, const struct acpi_machine *machine)
 		write_pvpanic(aml);
 	write_power(aml);
 	write_virtio(aml, machine->virtio, machine->virtio_count);
+	if (machine->pci)
+		write_pci(aml, machine);
 	aml_close(aml, scope);
 	return table_close(aml, table);
 }
@@ -380,7 +446,24 @@ static uint64_t write_madt(struct aml *aml, const struct acpi_machine *machine)
 	return table_close(aml, table);
 }
 
-static uint64_t write_xsdt(struct aml *aml, uint64_t fadt, uint64_t madt)
+/* PCI Firmware 3.2, 4.1.2: one segment of one bus. */
+static uint64_t write_mcfg(struct aml *aml)
+{
+	struct acpi_header mcfg = header("MCFG", 1);
+	size_t table = table_open(aml);
+
+	aml_bytes(aml, &mcfg, sizeof(mcfg));
+	aml_u64(aml, 0);
+	aml_u64(aml, LAYOUT_PCI_ECAM);
+	aml_u16(aml, 0); /* segment */
+	aml_u8(aml, 0);  /* first and last bus */
+	aml_u8(aml, 0);
+	aml_u32(aml, 0);
+	return table_close(aml, table);
+}
+
+/* `mcfg` 0: there is none. */
+static uint64_t write_xsdt(struct aml *aml, uint64_t fadt, uint64_t madt, uint64_t mcfg)
 {
 	struct acpi_header xsdt = header("XSDT", 1);
 	size_t table = table_open(aml);
@@ -388,6 +471,8 @@ static uint64_t write_xsdt(struct aml *aml, uint64_t fadt, uint64_t madt)
 	aml_bytes(aml, &xsdt, sizeof(xsdt));
 	aml_u64(aml, fadt);
 	aml_u64(aml, madt);
+	if (mcfg)
+		aml_u64(aml, mcfg);
 	return table_close(aml, table);
 }
 
@@ -430,7 +515,7 @@ int acpi_write(
 	};
 	struct aml aml = {
 	        .size = LAYOUT_RESET_VECTOR - LAYOUT_ACPI, .used = sizeof(root)};
-	uint64_t dsdt, fadt, madt;
+	uint64_t dsdt, fadt, madt, mcfg = 0;
 
 	if (!machine_valid(machine))
 		return log_error(-EINVAL, "acpi: no tables for %u CPUs and %u devices",
@@ -442,7 +527,9 @@ int acpi_write(
 	dsdt = write_dsdt(&aml, machine);
 	fadt = write_fadt(&aml, machine, dsdt);
 	madt = write_madt(&aml, machine);
-	root.xsdt = write_xsdt(&aml, fadt, madt);
+	if (machine->pci)
+		mcfg = write_mcfg(&aml);
+	root.xsdt = write_xsdt(&aml, fadt, madt, mcfg);
 	if (aml.full)
 		return log_error(-ENOSPC, "acpi: the tables of %u CPUs do not fit",
 		        machine->cpus);

@@ -12,6 +12,8 @@ struct memory;
 struct acpi_virtio {
 	uint64_t base, size; /* of the register window; below 4 GiB */
 	unsigned gsi;
+	unsigned
+	        slot; /* not 0: a device of the PCI bus, which knows its windows itself */
 };
 
 struct acpi_machine {
@@ -23,6 +25,7 @@ struct acpi_machine {
 	bool rtc_irq; /* that RTC raises GSI_RTC; else nobody is to wait for it */
 	bool pvpanic;
 	bool pic; /* there are two 8259s */
+	bool pci; /* the root, with ECAM */
 };
 
 /*

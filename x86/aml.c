@@ -18,10 +18,12 @@ enum {
 	OP_PACKAGE = 0x12,
 	OP_METHOD = 0x14,
 	OP_LOCAL0 = 0x60,
+	OP_ARG0 = 0x68,
 	OP_STORE = 0x70,
 	OP_AND = 0x7b,
 	OP_NOTIFY = 0x86,
 	OP_IF = 0xa0,
+	OP_RETURN = 0xa4,
 	OP_REGION = 0x805b,
 	OP_FIELD = 0x815b,
 	OP_DEVICE = 0x825b,
@@ -254,6 +256,42 @@ void aml_resource_memory(struct aml *aml, uint32_t base, uint32_t size)
 	aml_u32(aml, size);
 }
 
+/*
+ * 6.4.3.5: address space descriptors, whose numbers have `bytes` bytes: of `type`, from
+ * `first` on, produced for what is behind the bridge, at fixed places, not translated.
+ */
+static void resource_window(struct aml *aml, unsigned tag, unsigned type,
+        unsigned flags, uint64_t first, uint64_t count, unsigned bytes)
+{
+	aml_u8(aml, tag);
+	aml_u16(aml, 3 + 5 * bytes);
+	aml_u8(aml, type);
+	aml_u8(aml, 0x0c); /* minimum and maximum are fixed; positive decode */
+	aml_u8(aml, flags);
+	put(aml, 0, bytes); /* granularity */
+	put(aml, first, bytes);
+	put(aml, first + count - 1, bytes);
+	put(aml, 0, bytes); /* translation */
+	put(aml, count, bytes);
+}
+
+void aml_resource_buses(struct aml *aml, uint16_t first, uint16_t count)
+{
+	resource_window(aml, 0x88, 2, 0, first, count, 2);
+}
+
+/* Flags: the entire range, ISA and others. */
+void aml_resource_port_window(struct aml *aml, uint16_t port, uint16_t count)
+{
+	resource_window(aml, 0x88, 1, 3, port, count, 2);
+}
+
+/* Flags: read and write, not cacheable. */
+void aml_resource_memory_window(struct aml *aml, uint32_t base, uint32_t size)
+{
+	resource_window(aml, 0x87, 0, 1, base, size, 4);
+}
+
 /* 6.4.3.6: extended interrupt: consumer, edge, active high, exclusive. */
 void aml_resource_irq(struct aml *aml, uint32_t gsi)
 {
@@ -277,6 +315,12 @@ void aml_and_local0(struct aml *aml, uint64_t mask)
 	aml_u8(aml, OP_LOCAL0);
 	aml_integer(aml, mask);
 	aml_u8(aml, 0); /* no target */
+}
+
+void aml_return_argument(struct aml *aml, unsigned argument)
+{
+	aml_u8(aml, OP_RETURN);
+	aml_u8(aml, OP_ARG0 + argument);
 }
 
 void aml_notify(struct aml *aml, const char *device, uint8_t value)

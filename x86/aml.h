@@ -54,10 +54,15 @@ void aml_port_register(
 size_t aml_resources(struct aml *aml);
 void aml_resource_port(struct aml *aml, uint16_t port, uint8_t count);
 void aml_resource_memory(struct aml *aml, uint32_t base, uint32_t size);
+/* What a bridge hands on: PCI bus numbers, ports, 32-bit memory. */
+void aml_resource_buses(struct aml *aml, uint16_t first, uint16_t count);
+void aml_resource_port_window(struct aml *aml, uint16_t port, uint16_t count);
+void aml_resource_memory_window(struct aml *aml, uint32_t base, uint32_t size);
 void aml_resource_irq(struct aml *aml, uint32_t gsi); /* edge, active high, exclusive */
 void aml_close_resources(struct aml *aml, size_t resources);
 
 /* Statements and operands of methods. */
 void aml_store_local0(struct aml *aml, const char *source);
 void aml_and_local0(struct aml *aml, uint64_t mask); /* Local0 & mask, as a predicate */
+void aml_return_argument(struct aml *aml, unsigned argument);
 void aml_notify(struct aml *aml, const char *device, uint8_t value);

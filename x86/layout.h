@@ -10,13 +10,17 @@ enum {
 	LAYOUT_RAM_HOLE = 0xc0000000,
 	LAYOUT_VIRTIO = 0xd0000000, /* one virtio-mmio device after the other */
 	LAYOUT_VIRTIO_STRIDE = 0x1000,
+	LAYOUT_PCI_MEMORY = 0xd8000000, /* BARs; the guest may move them within */
+	LAYOUT_PCI_MEMORY_SIZE = 0x8000000,
+	LAYOUT_PCI_ECAM = 0xe0000000,
+	LAYOUT_PCI_ECAM_SIZE = 0x100000, /* one bus */
 	LAYOUT_IOAPIC = 0xfec00000,
 	LAYOUT_IOAPIC_SIZE = 0x1000,
 	LAYOUT_LAPIC = 0xfee00000,
 	LAYOUT_RAM_HOLE_END = 0x100000000,
 };
 
-/* I/O ports. 0x500-0x508 and 0x600 are left to hvt, 0xcf8-0xcff to PCI. */
+/* I/O ports. 0x500-0x508 and 0x600 are left to hvt. */
 enum {
 	PORT_I8042_DATA = 0x60,
 	PORT_I8042_COMMAND = 0x64,
@@ -29,6 +33,9 @@ enum {
 	PORT_PVPANIC = 0x505,
 	PORT_POWER = 0x520,            /* power.h */
 	PORT_QEMU_PM1_CONTROL = 0x604, /* QEMU's, which such guests do not look up */
+	PORT_PCI = 0xcf8,              /* 8 bytes */
+	PORT_PCI_BARS = 0x1000,
+	PORT_PCI_BARS_SIZE = 0xf000,
 };
 
 /* Interrupt lines: pins of the one IOAPIC, whose first is GSI 0. */

@@ -10,6 +10,7 @@
 
 #include "boot/layout.h"
 #include "devices/devices.h"
+#include "devices/pci.h"
 #include "vmm/arch.h"
 #include "vmm/log.h"
 #include "vmm/vm.h"
@@ -38,9 +39,14 @@ const struct arch_layout arch_layout = {
         .virtio_gsi = GSI_VIRTIO,
         .pic_gsis = pic_gsis,
         .pic_gsi_count = sizeof(pic_gsis),
+        .pci_ecam = LAYOUT_PCI_ECAM,
+        .pci_memory = LAYOUT_PCI_MEMORY,
+        .pci_memory_size = LAYOUT_PCI_MEMORY_SIZE,
+        .pci_ports = PORT_PCI_BARS,
+        .pci_ports_size = PORT_PCI_BARS_SIZE,
         .console = "ttyS0",
-        /* There is none, so nothing is to be probed for. */
-        .linux_arguments = "pci=off",
+        /* Nothing is to be probed for. */
+        .linux_without_pci = "pci=off",
 };
 
 void arch_regions(struct plan *plan)
@@ -101,6 +107,16 @@ static void send_msi(void *context, uint64_t address, uint32_t data)
 	};
 
 	ioctl(vm->fd, KVM_SIGNAL_MSI, &msi);
+}
+
+/*
+ * Intel SDM volume 3, 11.11.1: a message that is an interrupt goes to this MiB. A device
+ * that is told to write elsewhere would write to memory; ours does not.
+ */
+void arch_send_msi(struct vm *vm, uint64_t address, uint32_t data)
+{
+	if ((address & 0xfff00000) == LAYOUT_LAPIC)
+		send_msi(vm, address, data);
 }
 
 /*
@@ -225,6 +241,21 @@ static int add_legacy(struct vm *vm)
 	return error ? error : add_ports(vm, rtc_create(&vm->host), PORT_RTC, 2);
 }
 
+static int add_pci(struct vm *vm)
+{
+	int error;
+
+	vm->ports.windows_move = vm->mmio.windows_move = true;
+	vm->pci = pci_create(&vm->host);
+	error = vm_add_device(vm, vm->pci);
+	if (!error)
+		error = vm_add_ports(
+		        vm, vm->pci, PORT_PCI, PCI_PORTS_SIZE, PCI_WINDOW_PORTS);
+	return error ? error
+	             : vm_add_mmio(vm, vm->pci, LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM_SIZE,
+	                       PCI_WINDOW_ECAM);
+}
+
 int arch_add_platform(struct vm *vm)
 {
 	const struct boot_needs *needs = &vm->plan->needs;
@@ -248,6 +279,8 @@ int arch_add_platform(struct vm *vm)
 		        PORT_COM1, 8);
 	if (!error && needs->legacy)
 		error = add_legacy(vm);
+	if (!error && vm->plan->config->transport == TRANSPORT_PCI)
+		error = add_pci(vm);
 	if (!error && needs->acpi) {
 		vm->arch->power = power_create(&vm->host);
 		error = add_ports(vm, vm->arch->power, PORT_POWER, POWER_SIZE);
@@ -289,6 +322,7 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	        .legacy = plan->needs.legacy,
 	        .pvpanic = true,
 	        .pic = plan->needs.pc,
+	        .pci = vm->pci != NULL,
 	};
 
 	if (plan->source.protocol == PROTOCOL_HVT)
@@ -296,8 +330,9 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	if (!plan->needs.acpi)
 		return 0;
 	for (unsigned i = 0; i < plan->virtio_count; i++)
-		virtio[i] = (struct acpi_virtio){plan->virtio[i].base,
-		        plan->virtio[i].size, plan->virtio[i].gsi};
+		virtio[i] =
+		        (struct acpi_virtio){plan->virtio[i].base, plan->virtio[i].size,
+		                plan->virtio[i].gsi, plan->virtio[i].slot};
 	return acpi_write(&vm->memory, &machine, &info->acpi_rsdp);
 }
 

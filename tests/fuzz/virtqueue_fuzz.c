@@ -7,58 +7,13 @@
  * The loop is the one of the device tests, linked by inclusion: what a callback does
  * depends on the input alone.
  */
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "devices/disk.h"
-#include "tests/fuzz/console_null.h"
-#include "tests/fuzz/nic_null.h"
+#include "tests/fuzz/virtio_input.h"
 #include "tests/unit/loop_fake.c"
 #include "tests/unit/virtio_guest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DISK_SIZE = 64 << 10, QUEUE_SIZE = 16 };
-
-static struct virtio *create_blk(struct device_host *host)
-{
-	int fd = memfd_create("disk", MFD_CLOEXEC);
-	char path[64];
-
-	if (fd < 0 || ftruncate(fd, DISK_SIZE) < 0)
-		abort();
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	struct disk *disk = disk_open(&(struct disk_config){.path = path});
-	close(fd);
-	return virtio_blk_create(host, disk, "fuzz");
-}
-
-static struct virtio *(*const devices[])(struct device_host *host) = {
-        create_blk,
-        create_console,
-        create_net,
-        virtio_rng_create,
-};
-
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-/* The next `size` bytes as a number; zeroes after the end. */
-static uint64_t take(struct input *input, unsigned size)
-{
-	uint64_t value = 0;
-
-	if (size > input->size)
-		size = input->size;
-	memcpy(&value, input->data, size);
-	input->data += size;
-	input->size -= size;
-	return value;
-}
+enum { QUEUE_SIZE = 16 };
 
 /* Mostly near the rings and the data, sometimes anywhere, now and then outside RAM. */
 static uint64_t take_address(struct input *input)
@@ -192,9 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_set_level(LOG_ERROR);
 	guest_init(&guest);
-	struct virtio *virtio =
-	        devices[(kind & 0x7f) % (sizeof(devices) / sizeof(devices[0]))](
-	                &guest.host);
+	struct virtio *virtio = devices[(kind & 0x7f) % DEVICES](&guest.host);
 	guest.device = virtio_mmio_create(&guest.host, virtio, GUEST_GSI);
 	if (!guest.device)
 		abort();

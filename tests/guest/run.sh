@@ -73,7 +73,7 @@ run_group() {
 	skipped=$((skipped + $(count '^skip ' "$log")))
 }
 
-[ $# -gt 0 ] || set -- boot exits disk net console hvt images
+[ $# -gt 0 ] || set -- boot exits disk net console pci hvt images
 lacks=$(bed_lacks)
 [ -z "$lacks" ] || skip_all "$lacks"
 [ -x "$monitor" ] || { echo "not ok guest: no $monitor: run make first"; failed=1; finish; }

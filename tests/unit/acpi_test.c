@@ -71,6 +71,7 @@ static const uint8_t *table_at(
 
 struct tables {
 	const uint8_t *xsdt, *fadt, *madt, *dsdt;
+	const uint8_t *mcfg; /* NULL: there is none */
 };
 
 static struct tables parse(const struct memory *memory, uint64_t guest)
@@ -84,7 +85,12 @@ static struct tables parse(const struct memory *memory, uint64_t guest)
 	CU_ASSERT_EQUAL(sum(rsdp, 36), 0);
 	CU_ASSERT_EQUAL(rsdp[15], 2);
 	tables.xsdt = table_at(memory, load(rsdp + 24, 8), "XSDT");
-	CU_ASSERT_EQUAL_FATAL(load(tables.xsdt + 4, 4), HEADER + 2 * 8);
+	size_t count = (load(tables.xsdt + 4, 4) - HEADER) / 8;
+	CU_ASSERT_FATAL(count == 2 || count == 3);
+	tables.mcfg = NULL;
+	if (count == 3)
+		tables.mcfg =
+		        table_at(memory, load(tables.xsdt + HEADER + 16, 8), "MCFG");
 	tables.fadt = table_at(memory, load(tables.xsdt + HEADER, 8), "FACP");
 	tables.madt = table_at(memory, load(tables.xsdt + HEADER + 8, 8), "APIC");
 	CU_ASSERT_EQUAL(load(tables.fadt + 40, 4), load(tables.fadt + 140, 8));
@@ -212,6 +218,48 @@ static void dsdt_has_only_what_is_asked_for(void)
 	memory_destroy(&memory);
 }
 
+static struct acpi_machine pci_machine(unsigned virtio_count)
+{
+	struct acpi_machine asked = machine(1, virtio_count);
+
+	for (unsigned i = 0; i < VIRTIO_MAX; i++)
+		virtio[i].slot = 1 + i;
+	asked.pci = true;
+	return asked;
+}
+
+/* PCI Firmware 3.2, 4.1.2. */
+static void pci_is_told_only_where_it_is(void)
+{
+	static const uint8_t window[] = {0x87, 23, 0}; /* double words, memory */
+	struct acpi_machine asked = pci_machine(2);
+	struct memory memory;
+	struct tables tables = build(&memory, &asked);
+
+	CU_ASSERT_FATAL(tables.mcfg != NULL);
+	CU_ASSERT_EQUAL(load(tables.mcfg + 4, 4), HEADER + 8 + 16);
+	CU_ASSERT_EQUAL(load(tables.mcfg + HEADER + 8, 8), LAYOUT_PCI_ECAM);
+	CU_ASSERT_EQUAL(load(tables.mcfg + HEADER + 16, 4), 0); /* segment, buses */
+	CU_ASSERT_TRUE(contains(tables.dsdt, "PCI0"));
+	CU_ASSERT_FALSE(contains(tables.dsdt, "LNRO0005"));
+	const uint8_t *found =
+	        memmem(tables.dsdt, load(tables.dsdt + 4, 4), window, sizeof(window));
+	CU_ASSERT_FATAL(found != NULL);
+	CU_ASSERT_EQUAL(load(found + 10, 4), LAYOUT_PCI_MEMORY);
+	CU_ASSERT_EQUAL(load(found + 22, 4), LAYOUT_PCI_MEMORY_SIZE);
+	/* _PRT: device 2 and its line. */
+	CU_ASSERT_TRUE(memmem(tables.dsdt, load(tables.dsdt + 4, 4),
+	                       "\x0c\xff\xff\x02\x00\x00\x00\x0a\x11", 9) != NULL);
+	memory_destroy(&memory);
+
+	asked = machine(1, 2);
+	tables = build(&memory, &asked);
+	CU_ASSERT_PTR_NULL(tables.mcfg);
+	CU_ASSERT_FALSE(contains(tables.dsdt, "PCI0"));
+	CU_ASSERT_FALSE(contains(tables.dsdt, "ECAM"));
+	memory_destroy(&memory);
+}
+
 static void what_does_not_fit_is_refused(void)
 {
 	struct acpi_machine asked = machine(4096, 0);
@@ -291,9 +339,8 @@ static void write_file(const char *folder, const char *name, const uint8_t *tabl
 }
 
 /* Disassembles each table and compiles what came out; both without an error or warning. */
-static void iasl_round_trip(unsigned cpus, unsigned virtio_count)
+static void iasl_round_trip(struct acpi_machine asked)
 {
-	struct acpi_machine asked = machine(cpus, virtio_count);
 	char folder[] = "/tmp/acpi_test.XXXXXX", command[1024];
 	struct memory memory;
 	struct tables tables = build(&memory, &asked);
@@ -303,8 +350,10 @@ static void iasl_round_trip(unsigned cpus, unsigned virtio_count)
 	write_file(folder, "fadt", tables.fadt);
 	write_file(folder, "madt", tables.madt);
 	write_file(folder, "dsdt", tables.dsdt);
+	if (tables.mcfg)
+		write_file(folder, "mcfg", tables.mcfg);
 	snprintf(command, sizeof(command),
-	        "cd %s && { for t in xsdt fadt madt dsdt; do"
+	        "cd %s && { for t in *.dat; do t=${t%%.dat};"
 	        "   iasl -d $t.dat && ! grep -iE 'error|warning|invalid' $t.dsl &&"
 	        "   iasl -we -p $t $t.dsl || exit 1;"
 	        " done; } >log 2>&1 || { cat log; "
@@ -322,9 +371,11 @@ static void iasl_reads_the_tables_back(void)
 		printf("skip acpi: no iasl (package acpica-tools)\n");
 		return;
 	}
-	iasl_round_trip(1, 0);
-	iasl_round_trip(2, 1);
-	iasl_round_trip(300, 32);
+	iasl_round_trip(machine(1, 0));
+	iasl_round_trip(machine(2, 1));
+	iasl_round_trip(machine(300, 32));
+	iasl_round_trip(pci_machine(0));
+	iasl_round_trip(pci_machine(31));
 }
 
 int main(void)
@@ -334,6 +385,7 @@ int main(void)
 	        UNIT(fadt_tells_what_is_there),
 	        UNIT(reset_vector_pulls_the_reset_line),
 	        UNIT(dsdt_has_only_what_is_asked_for),
+	        UNIT(pci_is_told_only_where_it_is),
 	        UNIT(what_does_not_fit_is_refused),
 	        UNIT(full_buffer_stays_within_bounds),
 	        UNIT(integers_take_the_shortest_form),

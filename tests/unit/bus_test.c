@@ -198,6 +198,32 @@ static void device_may_lack_read_and_write(void)
 	CU_ASSERT_TRUE(bus_write(&bus, 0, &data, 1));
 }
 
+static void window_that_moves_leaves_nothing_behind(void)
+{
+	struct bus bus = {.windows_move = true};
+	struct recorder one, two;
+	uint8_t byte;
+
+	recorder_init(&one, &recorder_type);
+	recorder_init(&two, &recorder_type);
+	CU_ASSERT_EQUAL(bus_add(&bus, 0x1000, 0x100, &one.device, 3), 0);
+	CU_ASSERT_EQUAL(bus_add(&bus, 0x1100, 0x100, &one.device, 4), 0);
+	CU_ASSERT_FALSE(bus_remove(&bus, &one.device, 5));
+	CU_ASSERT_FALSE(bus_remove(&bus, &two.device, 3));
+	CU_ASSERT_TRUE(bus_remove(&bus, &one.device, 3));
+	CU_ASSERT_FALSE(bus_remove(&bus, &one.device, 3));
+	CU_ASSERT_FALSE(bus_read(&bus, 0x1000, &byte, 1));
+	CU_ASSERT_EQUAL(bus_add(&bus, 0x10ff, 1, &two.device, 1), 0);
+	CU_ASSERT_EQUAL(bus_add(&bus, 0x1000, 0x100, &one.device, 3), -EEXIST);
+	CU_ASSERT_EQUAL(bus_add(&bus, 0x2000, 0x100, &one.device, 3), 0);
+	CU_ASSERT_TRUE(bus_read(&bus, 0x20ff, &byte, 1));
+	CU_ASSERT_EQUAL(one.offset, 0xff);
+	CU_ASSERT_EQUAL(byte, 3);
+	CU_ASSERT_TRUE(bus_read(&bus, 0x1100, &byte, 1));
+	CU_ASSERT_EQUAL(byte, 4);
+	CU_ASSERT_EQUAL(bus.count, 3);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -209,6 +235,7 @@ int main(void)
 	        UNIT(access_across_windows_reaches_neither),
 	        UNIT(access_at_the_end_of_the_space_does_not_wrap),
 	        UNIT(odd_sizes_reach_no_device),
+	        UNIT(window_that_moves_leaves_nothing_behind),
 	        UNIT(device_may_lack_read_and_write),
 	        {0},
 	};

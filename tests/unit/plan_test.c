@@ -242,6 +242,31 @@ static void devices_have_an_order_and_a_place(void)
 	test_end(&test);
 }
 
+static void pci_devices_have_a_slot_and_linux_looks_for_them(void)
+{
+	struct test test;
+
+	test_begin(&test);
+	test.config.transport = TRANSPORT_PCI;
+	test.config.nic_count = 1;
+	test.config.rng = true;
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	CU_ASSERT_EQUAL_FATAL(test.plan.virtio_count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct plan_virtio *virtio = &test.plan.virtio[i];
+
+		CU_ASSERT_EQUAL(virtio->slot, 1 + i);
+		CU_ASSERT_EQUAL(
+		        virtio->base, arch_layout.pci_memory + i * virtio->size);
+		CU_ASSERT_EQUAL(
+		        virtio->ports, arch_layout.pci_ports + i * PLAN_PCI_PORTS);
+		CU_ASSERT_EQUAL(virtio->gsi, arch_layout.virtio_gsi + i);
+	}
+	CU_ASSERT_PTR_NULL(strstr(test.plan.cmdline, "pci=off"));
+	CU_ASSERT_PTR_NULL(strstr(test.plan.cmdline, "virtio_mmio"));
+	test_end(&test);
+}
+
 /* All that can be asked for has a place, and a command line that names it. */
 static void as_many_devices_as_there_may_be(void)
 {
@@ -309,6 +334,7 @@ int main(void)
 	        UNIT(longest_command_line_fits_and_no_more),
 	        UNIT(reboot_by_triple_fault_is_read_as_linux_does),
 	        UNIT(devices_have_an_order_and_a_place),
+	        UNIT(pci_devices_have_a_slot_and_linux_looks_for_them),
 	        UNIT(as_many_devices_as_there_may_be),
 	        UNIT(memory_is_the_images_default_or_as_asked_in_whole_pages),
 	        {0},

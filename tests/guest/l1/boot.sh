@@ -19,6 +19,7 @@ boots() {
 	equal "${name}_kernel_measures_and_waits_for_nothing" "" "$(said noise)"
 	check "${name}_counts_serial_interrupts" above_zero "$(said serial)"
 	check "${name}_counts_timer_interrupts" above_zero "$(said timer)"
+	equal "${name}_has_no_pci" 0 "$(said pci)"
 	equal "${name}_uses_kvm_clock" kvm-clock "$(said clocksource)"
 	equal "${name}_keeps_avx_registers" kept "$(said avx)"
 	equal "${name}_${ending}_is_status_0" 0 "$status"
