@@ -72,6 +72,16 @@ runs smp_2		0 '^smp: 2 CPUs$' '' --cpus 2 "$smp" -- cpus=2
 runs smp_4		0 '^smp: 4 CPUs$' '' --cpus 4 "$smp" -- cpus=4
 runs rng		0 '^rng: ok$' '' --rng "$rng"
 runs rng_absent		2 'no device' '' "$rng"
+for moved in no yes; do
+	runs pci_legacy_line_moved_$moved	0 '^pci: ok$' '' --transport pci --rng "$pci" -- interface=legacy moved=$moved
+	runs pci_legacy_message_moved_$moved	0 '^pci: ok$' '' --transport pci --rng "$pci" -- \
+		interface=legacy interrupts=messages moved=$moved
+	runs pci_modern_line_moved_$moved	0 '^pci: ok$' '' --transport pci --rng "$pci" -- moved=$moved
+	runs pci_modern_message_moved_$moved	0 '^pci: ok$' '' --transport pci --rng "$pci" -- \
+		interrupts=messages moved=$moved
+done
+runs pci_absent		2 'no PCI' '' --rng "$pci"
+runs pci_empty		2 'no device' '' --transport pci "$pci"
 
 # Multiboot, Linux's entry, and the PC that goes with them.
 runs hello_multiboot	0 '^Hello from Mayfly!$' '' "$hello_multiboot"
