@@ -24,6 +24,7 @@ enum {
 	EDX1_BASELINE = 0x79 | 7 << 11 | 3 << 16 | 1 << 19,
 	EDX1_HTT = 1 << 28,
 	EAX6_ARAT = 1 << 2,
+	EBX7_ERMS = 1 << 9,
 	ECX80000001_CMP_LEGACY = 1 << 1,
 	EDX80000001_SYSCALL = 1 << 11,
 	EDX80000001_NX = 1 << 20,
@@ -35,6 +36,7 @@ enum {
 	LEAF_FEATURES = 1,
 	LEAF_CACHE = 4,
 	LEAF_POWER = 6,
+	LEAF_STRUCTURED = 7,
 	LEAF_TOPOLOGY = 0xb,
 	LEAF_XSAVE = 0xd,
 	LEAF_TSC = 0x15,
@@ -289,9 +291,10 @@ void cpuid_patch(struct cpuid_table *table, unsigned index)
 }
 
 /*
- * What every 64-bit CPU and KVM can do, of what this host has: about x86-64-v2 and the
- * KVM clock. KVM_GET_SUPPORTED_CPUID reads some eighty leaves, each of them an exit of
- * microseconds where the host is a virtual machine itself; these are five.
+ * What every 64-bit CPU and KVM can do, of what this host has: about x86-64-v2, random
+ * numbers, what cryptography uses of leaf 7, and the KVM clock. Nothing of it needs more
+ * state than SSE has, or KVM's help. KVM_GET_SUPPORTED_CPUID reads some eighty leaves, each of them an exit of
+ * microseconds where the host is a virtual machine itself; these are six.
  */
 static void fill_baseline(struct cpuid_table *table)
 {
@@ -303,9 +306,15 @@ static void fill_baseline(struct cpuid_table *table)
 	                .eax = ~0u,
 	                .ebx = 0xff00, /* CLFLUSH's line */
 	                .ecx = bit_SSE3 | bit_PCLMUL | bit_SSSE3 | bit_CMPXCHG16B |
-	                       bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_AES,
+	                       bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_AES |
+	                       bit_RDRND,
 	                .edx = EDX1_BASELINE | bit_CMPXCHG8B | bit_CMOV | bit_MMX |
 	                       bit_FXSAVE | bit_SSE | bit_SSE2,
+	        },
+	        {
+	                .function = LEAF_STRUCTURED,
+	                .ebx = bit_BMI | bit_BMI2 | bit_ADX | bit_RDSEED | bit_SHA |
+	                       EBX7_ERMS,
 	        },
 	        {.function = LEAF_EXT, .eax = LEAF_EXT_SIZES},
 	        {
@@ -331,7 +340,7 @@ static void fill_baseline(struct cpuid_table *table)
 		struct kvm_cpuid_entry2 entry = masks[i];
 		uint32_t eax, ebx, ecx, edx;
 
-		__cpuid(entry.function, eax, ebx, ecx, edx);
+		__cpuid_count(entry.function, 0, eax, ebx, ecx, edx);
 		if (entry.function ==
 		        LEAF_EXT_SIZES) /* physical, linear address bits */
 			entry.eax = at_most(eax & 0xff, 40) | 48 << 8;

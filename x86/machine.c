@@ -340,7 +340,6 @@ int arch_vcpu_init(struct vcpu *vcpu)
 {
 	const struct vm *vm = vcpu->vm;
 	struct arch_vm *arch = vm->arch;
-	/* Solo5's guests are to have what KVM reports, AVX and RDRAND too. */
 	bool hvt = vm->plan->source.protocol == PROTOCOL_HVT;
 	int error = 0;
 
@@ -349,7 +348,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	if (!arch->cpuid_fetched)
 		error = cpuid_fetch(&arch->cpuid, vm->kvm_fd, vcpu->fd,
 		        vm->plan->config->cpus, vm->plan->needs.irqchip,
-		        vm->plan->needs.irqchip || hvt);
+		        vm->plan->needs.irqchip);
 	arch->cpuid_fetched = !error;
 	if (!error)
 		error = cpuid_set(&arch->cpuid, vcpu->fd, vcpu->index);
