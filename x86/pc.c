@@ -17,17 +17,43 @@
 #include "vmm/vm.h"
 #include "x86/machine.h"
 
+/*
+ * As a PC's firmware leaves it, which a kernel of Multiboot may rely on: channel 0 interrupts
+ * 18.2 times a second, and a new count needs no new mode (8254 data sheet: mode 2, both
+ * bytes). Solo5's virtio target only writes counts.
+ */
+static int set_firmware_timer(struct vm *vm)
+{
+	enum { BOTH_BYTES = 3, RATE = 2, COUNT_MAX = 0x10000 };
+	struct kvm_pit_state2 state;
+
+	if (ioctl(vm->fd, KVM_GET_PIT2, &state) < 0)
+		return -errno;
+	state.channels[0].mode = RATE;
+	state.channels[0].rw_mode = BOTH_BYTES;
+	state.channels[0].read_state = state.channels[0].write_state = BOTH_BYTES;
+	state.channels[0].count = COUNT_MAX;
+	state.channels[0].gate = 1;
+	return ioctl(vm->fd, KVM_SET_PIT2, &state) < 0 ? -errno : 0;
+}
+
 int pc_create(struct vm *vm)
 {
 	const struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+	enum boot_protocol protocol = vm->plan->source.protocol;
+	int error = 0;
 
 	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
 		return log_error(
 		        -errno, "kvm: no interrupt controllers: %s", strerror(errno));
 	vm->arch->pc = true;
 	if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
-		return log_error(-errno, "kvm: no timer (PIT): %s", strerror(errno));
-	return 0;
+		error = -errno;
+	else if (protocol == PROTOCOL_MULTIBOOT || protocol == PROTOCOL_MULTIBOOT2)
+		error = set_firmware_timer(vm);
+	if (error)
+		log_error(error, "kvm: no timer (PIT): %s", strerror(-error));
+	return error;
 }
 
 /* It waits for several grace periods of RCU: 14 ms, with 20 us for the rest of an exit. */

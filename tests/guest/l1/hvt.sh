@@ -40,6 +40,15 @@ kill -TERM "$pid"
 end_guest
 equal hvt_sigterm_ends_it 143 "$status"
 
+# Other ways in, and the PC that goes with them.
+runs multiboot 0 '^cmdline: multiboot a$' /guests/multiboot -- a
+runs multiboot_modules 0 '^module: /guests/hello, ' --initrd /guests/hello /guests/multiboot -- modules=1
+runs multiboot2 0 '^module: /guests/hello, ' --initrd /guests/hello --cpus 2 /guests/multiboot2 -- modules=1
+runs multiboot_flat 0 '^Hello from Mayfly!$' /guests/hello_flat
+runs multiboot_virtio 0 '^rng: ok$' --rng /guests/rng_multiboot
+runs linux64 0 '^a b$' /guests/linux64 -- a b
+runs pit 0 '^pit: 3 ticks' /guests/pit
+
 # Solo5's own tests, where BED_OVERLAY brings them.
 for image in /solo5/test_*.hvt; do
 	[ -e "$image" ] || continue
@@ -53,4 +62,21 @@ for image in /solo5/test_*.hvt; do
 	net_mtu) runs solo5_$name 0 SUCCESS --net tap=t0,id=service0 $image ;;
 	fpu | globals | hello | quiet | time | tls) runs solo5_$name 0 SUCCESS $image -- Hello_Solo5 ;;
 	esac
+done
+
+# For its virtio target, by Multiboot; they leave as they leave QEMU, with 41 << 1 | 1.
+for image in /solo5/test_*.virtio; do
+	[ -e "$image" ] || continue
+	name=${image##*/test_}
+	name=${name%.virtio}
+	case $name in
+	fpu | globals | hello | quiet | time | tls) runs virtio_$name 83 SUCCESS $image -- Hello_Solo5 ;;
+	exception | zeropage | notls | ssp) runs virtio_$name 83 "[Aa][Bb][Oo][Rr][Tt]" $image ;;
+	esac
+done
+
+# Unikraft's helloworld, for QEMU (Multiboot) and for Firecracker (Linux's entry), where BED_OVERLAY brings it.
+for image in /unikraft/hello_*; do
+	[ -e "$image" ] || continue
+	runs unikraft_${image##*/} 0 'Hello world!' $image -- a b
 done
