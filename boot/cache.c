@@ -375,6 +375,18 @@ static void trim(int dir)
 	free(entries);
 }
 
+/* Hosts before Linux 5.9 have no close_range(), and sandboxes of that age refuse it. */
+static void close_from(int first)
+{
+	enum { FDS_MAX = 1 << 16 };
+	long limit = sysconf(_SC_OPEN_MAX);
+
+	if (close_range((unsigned)first, UINT_MAX, 0) == 0)
+		return;
+	for (int fd = first; fd < FDS_MAX && fd < limit; fd++)
+		close(fd);
+}
+
 /*
  * What takes part in no start: it runs when nothing else does, and holds nothing that
  * others wait for, neither the terminal nor a pipe's end.
@@ -389,9 +401,9 @@ static void publish(
 	sched_setscheduler(0, SCHED_IDLE, &priority);
 	dir = fcntl(dir, F_DUPFD, 3);
 	fd = fcntl(fd, F_DUPFD, 3);
-	if (dir < 0 || fd < 0 || dup2(dir, DIR_FD) < 0 || dup2(fd, DATA_FD) < 0 ||
-	        close_range(2, UINT_MAX, 0) < 0)
+	if (dir < 0 || fd < 0 || dup2(dir, DIR_FD) < 0 || dup2(fd, DATA_FD) < 0)
 		return;
+	close_from(2);
 	if (fdatasync(DATA_FD) == 0) {
 		cache_link(DIR_FD, temporary, content);
 		if (*file)

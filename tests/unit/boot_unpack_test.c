@@ -2,7 +2,11 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -577,6 +581,37 @@ static void many_at_once_agree(void)
 	cache_end(folder);
 }
 
+/* As on a host before Linux 5.9: no close_range(). */
+static int deny_close_range(void)
+{
+	struct sock_filter code[] = {
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void older_hosts_keep_it_too(void)
+{
+	char folder[32];
+	int status;
+	pid_t pid;
+
+	cache_begin(folder);
+	kernel_write("kernel", bzimage(lz4_pack, 0));
+	pid = fork();
+	if (pid == 0)
+		_exit(deny_close_range() || !unpacks("kernel"));
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	CU_ASSERT(entries_become("data-", 1));
+	cache_end(folder);
+}
+
 static void oldest_entries_go(void)
 {
 	char folder[32], name[32];
@@ -617,6 +652,7 @@ int main(void)
 	        UNIT(cache_of_others_is_not_used),
 	        UNIT(damaged_entries_are_replaced),
 	        UNIT(many_at_once_agree),
+	        UNIT(older_hosts_keep_it_too),
 	        UNIT(oldest_entries_go),
 	        {0},
 	};
