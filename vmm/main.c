@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "vmm/cli.h"
@@ -17,5 +18,9 @@ static int open_streams(void)
 
 int main(int argc, char **argv)
 {
-	return open_streams() < 0 ? 1 : cli_main(argc, argv);
+	if (open_streams() < 0)
+		return 1;
+	/* One that is ignored stays so, signal(7), and then no child's end can be waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	return cli_main(argc, argv);
 }

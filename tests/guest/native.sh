@@ -343,6 +343,17 @@ if [ -x "${http-}" ] && serve 127.0.0.1:; then
 		[ $status = 0 ] && good=$((good + 1))
 	done
 	equal http_20_launches 20 $good
+	# cron and its like may have SIGCHLD ignored.
+	via='env --ignore-signal=CHLD' serve
+	read -r child <"/proc/$pid/task/$pid/children"
+	kill -KILL "$child"
+	if wait_for has err 'its process ended \(signal 9\)'; then
+		ok net_user_end_is_told
+	else
+		not_ok net_user_end_is_told "$(tail -n 1 "$work/err")"
+	fi
+	kill $pid
+	finished
 elif [ -x "${http-}" ]; then
 	not_ok http "it does not listen"
 	kill $pid
