@@ -68,8 +68,8 @@ int boot_root(struct boot_source *source)
 	size_t part = root ? disk_part(root, size) : 0;
 	int length;
 
-	/* With an initrd, that decides where the root is, if nobody says. */
-	if (root ? !part : source->initrd_count > 0)
+	/* If nobody says where the root is, an initrd of the image's own decides. */
+	if (root ? !part : source->initrd_count > 0 && !source->linuxkit)
 		return 0;
 	if (root)
 		length = asprintf(&text, "%.*s%s%s", (int)(root - source->cmdline),

@@ -241,8 +241,9 @@ static void help_run(void)
 	print_wrapped(
 	        "Launches IMAGE in a virtual machine of its own, with its console on "
 	        "this terminal (Ctrl-A x ends it). IMAGE is a LinuxKit name (x, with "
-	        "x-kernel, x-initrd.img and x-cmdline beside it), a kernel, or a "
-	        "unikernel; what it is shows by its content. Options stand before or "
+	        "x-kernel, x-initrd.img and x-cmdline beside it), a disk image or ISO "
+	        "that boots a Linux kernel, a kernel, or a unikernel; what it is shows "
+	        "by its content. Options stand before or "
 	        "behind it, as --name VALUE or --name=VALUE.",
 	        0, 0);
 	print_options(config_options);
@@ -312,7 +313,8 @@ static void help_main(void)
 	     "\n"
 	     "Mayfly launches Linux images and unikernels as microVMs on KVM.\n"
 	     "\n"
-	     "  run       launch IMAGE: a LinuxKit name, a kernel, or a unikernel\n"
+	     "  run       launch IMAGE: a LinuxKit name, a disk image, a kernel, a "
+	     "unikernel\n"
 	     "  inspect   say what IMAGE is and how it boots\n"
 	     "  bench     compare start-up with processes, containers, other monitors\n"
 	     "  help      all options of a command\n"

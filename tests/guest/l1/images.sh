@@ -32,26 +32,26 @@ size() {
 	stat -c %s "$1"
 }
 
-serves initrd "rootfs none" kit
+serves initrd "rootfs rootfs" kit
 serves squashfs "squashfs /dev/vda" --initrd kit-drivers.img kitsquash
 serves erofs "erofs /dev/vda" --initrd kit-drivers.img kiterofs
 serves kernel_iso "iso9660 /dev/vda" --initrd kit-drivers.img kitiso
-serves tar "rootfs none" kit-initrd.tar
+serves tar "rootfs rootfs" kit-initrd.tar
 serves iso_bios "iso9660 /dev/vda" kit.iso
 attached iso_bios "$(size kit.iso)"
-serves iso_efi_initrd "rootfs none" kit-efi-initrd.iso
-serves raw_bios "rootfs none" kit-bios.img
+serves iso_efi_initrd "rootfs rootfs" kit-efi-initrd.iso
+serves raw_bios "rootfs rootfs" kit-bios.img
 attached raw_bios "$(size kit-bios.img)"
-serves raw_efi "rootfs none" kit-efi.img
-serves unified_kernel "rootfs none" kit.efi
-serves raw "rootfs none" kit.raw
-serves qcow2 "rootfs none" kit.qcow2
+serves raw_efi "rootfs rootfs" kit-efi.img
+serves unified_kernel "rootfs rootfs" kit.efi
+serves raw "rootfs rootfs" kit.raw
+serves qcow2 "rootfs rootfs" kit.qcow2
 attached qcow2 "$(size kit.raw)"
-serves vhd "rootfs none" kit.vhd
-serves vmdk "rootfs none" kit.vmdk
-serves gcp "rootfs none" kit.img.tar.gz
+serves vhd "rootfs rootfs" kit.vhd
+serves vmdk "rootfs rootfs" kit.vmdk
+serves gcp "rootfs rootfs" kit.img.tar.gz
 
 sum=$(md5sum <foreign.raw)
 serves cloud_disk "ext4 /dev/vda1" foreign.raw
 equal image_cloud_disk_is_not_written "$sum" "$(md5sum <foreign.raw)"
-serves alpine_iso "rootfs none" foreign.iso
+serves alpine_iso "rootfs rootfs" foreign.iso
