@@ -109,6 +109,9 @@ struct boot_source {
 	bool linuxkit; /* found as a LinuxKit name */
 	char *disk_path; /* the image is this disk, too, to be the first one; NULL: none */
 	bool disk_readonly; /* by its kind: an ISO, squashfs, erofs */
+	/* The kernel's file is a copy out of this one, if has_origin: a change shows here. */
+	int origin_fd;
+	bool has_origin;
 	int disk_fd;        /* of a disk that was unpacked, if disk_unpacked */
 	bool disk_unpacked; /* it lives as long as this does */
 	char *root_was;     /* root= before it was made to mean that disk, or NULL */

@@ -172,6 +172,7 @@ static int file_copy(
 struct part {
 	char *path;
 	int fd;
+	bool copied;
 	uint64_t offset, size;
 };
 
@@ -193,6 +194,7 @@ static int part_open(const struct boot_medium *medium, struct found *found,
 		part->fd = fcntl(medium->fd, F_DUPFD_CLOEXEC, 0);
 		part->offset = map.runs->offset;
 	} else {
+		part->copied = true;
 		part->fd = memfd_create("image", MFD_CLOEXEC);
 		if (part->fd >= 0)
 			error = file_copy(medium, &map, part->fd);
@@ -235,7 +237,12 @@ static int adopt(struct boot_source *source, const struct boot_medium *medium,
 	source->cmdline = strdup(found->cmdline);
 	if (!error && (!source->cmdline || (*found->config && !source->config_path)))
 		error = log_error(-ENOMEM, "image: no memory");
-	close(source->kernel_fd);
+	if (part.copied && !source->has_origin) {
+		source->origin_fd = source->kernel_fd;
+		source->has_origin = true;
+	} else {
+		close(source->kernel_fd);
+	}
 	source->kernel_fd = part.fd;
 	source->kernel_path = part.path;
 	source->kernel_offset = part.offset;
@@ -335,7 +342,8 @@ static int carton_open(struct boot_source *source, struct found *found)
 	error = disk_unpack(source, source->disk_fd, &found->files[0].size);
 	if (error)
 		return error;
-	close(source->kernel_fd);
+	source->origin_fd = source->kernel_fd;
+	source->has_origin = true;
 	source->kernel_fd = fcntl(source->disk_fd, F_DUPFD_CLOEXEC, 0);
 	source->kernel_size = found->files[0].size;
 	return 0;

@@ -304,6 +304,8 @@ void boot_close(struct boot_source *source)
 {
 	if (source->kernel_path)
 		close(source->kernel_fd);
+	if (source->has_origin)
+		close(source->origin_fd);
 	if (source->disk_unpacked)
 		close(source->disk_fd);
 	free(source->kernel_path);

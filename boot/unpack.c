@@ -183,11 +183,11 @@ static int unpack_once(const struct payload *payload)
 static int vmlinux_open(
         const struct boot_source *source, struct payload *payload, struct place *place)
 {
+	int named_fd = source->has_origin ? source->origin_fd : source->kernel_fd;
 	char after[CACHE_NAME];
 	int fd = -1, error;
 
-	if (place->dir >= 0 &&
-	        cache_name_file(source->kernel_fd, payload->mark, place->file))
+	if (place->dir >= 0 && cache_name_file(named_fd, payload->mark, place->file))
 		fd = cache_find(place->dir, place->file);
 	if (fd >= 0)
 		return fd;
@@ -196,7 +196,7 @@ static int vmlinux_open(
 		return error;
 	if (!decode_name(payload->data, payload->size))
 		return -ENOTSUP;
-	if (!cache_name_file(source->kernel_fd, payload->mark, after) ||
+	if (!cache_name_file(named_fd, payload->mark, after) ||
 	        strcmp(after, place->file) != 0)
 		place->file[0] = '\0';
 	if (place->dir >= 0 && cache_name_content(place->dir, payload->data,
