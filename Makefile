@@ -26,7 +26,7 @@ SYSROOT_READY := $(SYSROOT)/.complete
 override CC += --sysroot=$(SYSROOT)
 endif
 SYSROOT_PACKAGES := libc6-dev linux-libc-dev libslirp-dev libglib2.0-dev liburing-dev \
-	libjansson-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libfdt-dev \
+	libjansson-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libdeflate-dev libfdt-dev \
 	libext2fs-dev comerr-dev libcunit1-dev
 
 VERSION := 0.1.0
@@ -51,7 +51,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 
 # In the order of use: what few runs need comes last, and stays out of the pages of the rest.
 LDLIBS := -l:liburing.a -l:libjansson.a -l:libz.a -l:libzstd.a -l:liblzma.a -l:liblz4.a \
-	-l:libext2fs.a -l:libcom_err.a $(if $(filter riscv,$(ARCH)),-l:libfdt.a)
+	-l:libdeflate.a -l:libext2fs.a -l:libcom_err.a $(if $(filter riscv,$(ARCH)),-l:libfdt.a)
 
 # The user-mode network is a program of its own: the monitor, linked statically because
 # that starts 0.24 ms sooner, carries it inside. It alone has libslirp, and glib behind it.

@@ -162,6 +162,11 @@ int boot_open_medium(struct boot_source *source, const char *name,
  * image is left alone. Forks: no other thread may exist.
  */
 void boot_unpack(struct boot_source *source);
+/*
+ * The same of Linux's compressed initrds: `initrd_fds` are then plain archives. One that is
+ * large for a guest with `memory` bytes, or cannot be unpacked, is left to the guest.
+ */
+void boot_unpack_initrds(struct boot_source *source, uint64_t memory);
 /* Chooses anew among the protocols that the image offers now; logs -EINVAL if none fits. */
 int boot_choose(struct boot_source *source, enum boot_protocol protocol);
 void boot_close(struct boot_source *source); /* takes a half-opened or zeroed one */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <libdeflate.h>
 #include <lz4.h>
 #include <lzma.h>
 #include <zlib.h>
@@ -22,6 +23,7 @@ enum {
 	CHUNK = 256 << 10,
 	LZ4_BLOCK = 8 << 20, /* of the legacy frame; the last one may be less */
 	LZ4_MAGIC = 4,
+	ARCHIVE_ALIGN = 4, /* of Linux's initramfs buffer format */
 };
 
 struct output {
@@ -46,8 +48,7 @@ struct archive {
 struct job {
 	const unsigned char *payload;
 	size_t size;
-	/* Takes what was unpacked; NULL: output_add(). */
-	int (*take)(struct job *job, const unsigned char *data, size_t size);
+	size_t taken; /* of the payload, once it is decoded */
 	struct output output;
 	struct archive archive;
 	struct arena arena;
@@ -126,7 +127,9 @@ static void zlib_give(
 {
 }
 
-static int gzip_decode(struct job *job)
+/* For what ends before the stream does: `take` gets all of it, until that is not 0. */
+static int gzip_stream(struct job *job,
+        int (*take)(struct job *job, const unsigned char *data, size_t size))
 {
 	z_stream stream = {
 	        .next_in = (unsigned char *)job->payload,
@@ -145,11 +148,32 @@ static int gzip_decode(struct job *job)
 		status = inflate(&stream, Z_NO_FLUSH);
 		if (status != Z_OK && status != Z_STREAM_END)
 			return -EBADMSG;
-		error = job->take ? job->take(job, job->chunk, CHUNK - stream.avail_out)
-		                  : output_add(&job->output, job->chunk,
-		                            CHUNK - stream.avail_out);
+		error = take(job, job->chunk, CHUNK - stream.avail_out);
 	} while (!error && status == Z_OK);
 	return error;
+}
+
+/* All at once, which is three times as fast as zlib's stream. */
+static int gzip_decode(struct job *job)
+{
+	size_t room = job->output.size - job->output.at, size;
+	bool small = room > job->arena.left;
+	struct libdeflate_decompressor *deflate = libdeflate_alloc_decompressor();
+	enum libdeflate_result result;
+
+	if (!deflate)
+		return -ENOMEM;
+	result = libdeflate_gzip_decompress_ex(deflate, job->payload, job->size,
+	        job->arena.next, small ? job->arena.left : room, &job->taken, &size);
+	libdeflate_free_decompressor(deflate);
+	switch (result) {
+	case LIBDEFLATE_SUCCESS:
+		return output_add(&job->output, job->arena.next, size);
+	case LIBDEFLATE_INSUFFICIENT_SPACE:
+		return small ? -ENOMEM : -EFBIG;
+	default:
+		return -EBADMSG;
+	}
 }
 
 static int zstd_decode(struct job *job)
@@ -174,6 +198,7 @@ static int zstd_decode(struct job *job)
 			return -EBADMSG;
 		error = output_add(&job->output, job->chunk, out.pos);
 	} while (!error && status);
+	job->taken = in.pos;
 	return error;
 }
 
@@ -225,6 +250,7 @@ static int lzma_decode(struct job *job, bool xz)
 		status = lzma_code(&stream, LZMA_RUN);
 		error = output_add(&job->output, job->chunk, CHUNK - stream.avail_out);
 	}
+	job->taken = job->size - stream.avail_in;
 	if (error || status == LZMA_STREAM_END)
 		return error;
 	return status == LZMA_MEM_ERROR || status == LZMA_MEMLIMIT_ERROR ? -ENOMEM
@@ -271,6 +297,7 @@ static int lz4_decode(struct job *job)
 		at += size;
 		left -= size;
 	}
+	job->taken = job->size - left;
 	return error;
 }
 
@@ -279,12 +306,13 @@ static const struct format {
 	const char *name, *magic;
 	size_t magic_size;
 	int (*decode)(struct job *job);
+	bool ends; /* it says itself where it does */
 } formats[] = {
-        {"gzip", "\x1f\x8b", 2, gzip_decode},
-        {"zstd", "\x28\xb5\x2f\xfd", 4, zstd_decode},
-        {"xz", "\xfd\x37zXZ", 6, xz_decode},
-        {"LZ4", "\x02\x21\x4c\x18", LZ4_MAGIC, lz4_decode},
-        {"LZMA", "\x5d\0\0", 3, lzma_alone_decode},
+        {"gzip", "\x1f\x8b", 2, gzip_decode, true},
+        {"zstd", "\x28\xb5\x2f\xfd", 4, zstd_decode, true},
+        {"xz", "\xfd\x37zXZ", 6, xz_decode, true},
+        {"LZ4", "\x02\x21\x4c\x18", LZ4_MAGIC, lz4_decode, false},
+        {"LZMA", "\x5d\0\0", 3, lzma_alone_decode, false},
 };
 
 static const struct format *format_find(const void *payload, size_t size)
@@ -301,6 +329,13 @@ const char *decode_name(const void *payload, size_t payload_size)
 	const struct format *format = format_find(payload, payload_size);
 
 	return format ? format->name : NULL;
+}
+
+bool decode_ends(const void *payload, size_t payload_size)
+{
+	const struct format *format = format_find(payload, payload_size);
+
+	return format && format->ends;
 }
 
 int decode(
@@ -379,7 +414,6 @@ int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
 	struct job job = {
 	        .payload = payload,
 	        .size = payload_size,
-	        .take = archive_take,
 	        .output = {fd, 0, limit},
 	        .arena = {memory, DECODE_MEMORY},
 	};
@@ -388,7 +422,7 @@ int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
 	if (format_find(payload, payload_size) != formats)
 		return -ENOEXEC;
 	job.chunk = arena_take(&job.arena, CHUNK);
-	error = gzip_decode(&job);
+	error = gzip_stream(&job, archive_take);
 	/* Nothing was seen yet that an archive begins with. */
 	if (error == -EBADMSG && !job.archive.wanted)
 		error = -ENOEXEC;
@@ -396,4 +430,55 @@ int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
 	if (!error)
 		return job.archive.wanted ? -ENODATA : -ENOEXEC;
 	return error > 0 ? 0 : error;
+}
+
+/* Zeros up to where the next archive may begin, and some more: written, never a hole. */
+static int archive_end(struct output *output)
+{
+	static const char zeros[2 * ARCHIVE_ALIGN];
+	size_t size = 2 * ARCHIVE_ALIGN - output->at % ARCHIVE_ALIGN;
+	int error;
+
+	if (size > output->size - output->at)
+		return -EFBIG;
+	error = write_all(output, zeros, size, output->at);
+	output->at += size;
+	return error;
+}
+
+int decode_archives(
+        const void *payload, size_t payload_size, int fd, uint64_t most, void *memory)
+{
+	struct job job = {
+	        .payload = payload,
+	        .size = payload_size,
+	        .output = {fd, 0, most},
+	        .arena = {memory, DECODE_MEMORY},
+	};
+	struct arena arena;
+	int error = 0;
+
+	job.chunk = arena_take(&job.arena, CHUNK);
+	arena = job.arena;
+	while (!error && job.size) {
+		const struct format *format = format_find(job.payload, job.size);
+
+		job.taken = 1; /* a zero between two of them */
+		if (format && !format->ends)
+			return -ENOTSUP;
+		if (format) {
+			job.arena = arena;
+			error = format->decode(&job);
+		} else if (*job.payload) {
+			job.taken = job.size;
+			error = output_add(&job.output, job.payload, job.size);
+		}
+		if (!error && (format || *job.payload))
+			error = archive_end(&job.output);
+		if (!error && !job.taken)
+			error = -EBADMSG;
+		job.payload += job.taken;
+		job.size -= job.taken;
+	}
+	return error;
 }

@@ -28,6 +28,7 @@
 #include "boot/decode.h"
 #include "boot/linux.h"
 #include "boot/loader.h"
+#include "boot/medium.h"
 #include "boot/sandbox.h"
 #include "vmm/log.h"
 
@@ -39,14 +40,17 @@ enum {
 };
 
 struct payload {
-	uint64_t offset;
+	int file;
+	uint64_t offset; /* in it */
 	size_t size;
-	uint64_t unpacked_size;
-	uint32_t mark; /* the image's last bytes: a CRC of all, up to Linux 6.16 */
+	bool initrd;
+	int origin;             /* the file that names it; -1: none */
+	uint64_t unpacked_size; /* of an initrd: at most */
+	uint32_t mark; /* its last bytes: of a kernel a CRC of all, up to Linux 6.16 */
 	void *data;    /* the copy, when there is one */
 };
 
-/* Where a vmlinux is kept, by its names; an empty one is none. */
+/* Where what was unpacked is kept, by its names; an empty one is none. */
 struct place {
 	int dir; /* -1: nowhere */
 	char file[CACHE_NAME], content[CACHE_NAME];
@@ -74,8 +78,11 @@ static bool payload_find(const struct boot_source *source, struct payload *paylo
 	if (size <= SIZE_FIELD || size > PAYLOAD_MAX || offset > kernel->file_size ||
 	        size > kernel->file_size - offset)
 		return false;
-	*payload = (struct payload){.offset = kernel->offset + offset, .size = size};
-	if (boot_read(source, payload->offset + size - SIZE_FIELD, &unpacked,
+	*payload = (struct payload){.file = source->kernel_fd,
+	        .offset = source->kernel_offset + kernel->offset + offset,
+	        .size = size,
+	        .origin = source->has_origin ? source->origin_fd : source->kernel_fd};
+	if (boot_read(source, kernel->offset + offset + size - SIZE_FIELD, &unpacked,
 	            SIZE_FIELD) ||
 	        boot_read(source, kernel->offset + kernel->file_size - SIZE_FIELD,
 	                &payload->mark, SIZE_FIELD))
@@ -84,8 +91,11 @@ static bool payload_find(const struct boot_source *source, struct payload *paylo
 	return unpacked >= sizeof(Elf64_Ehdr) && unpacked <= UNPACK_MAX;
 }
 
-static int payload_copy(const struct boot_source *source, struct payload *payload)
+static int payload_copy(struct payload *payload)
 {
+	struct boot_medium file =
+	        medium_of_file(payload->file, payload->offset + payload->size);
+
 	payload->data = mmap(NULL, payload->size, PROT_READ | PROT_WRITE,
 	        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (payload->data == MAP_FAILED) {
@@ -93,7 +103,7 @@ static int payload_copy(const struct boot_source *source, struct payload *payloa
 		return -ENOMEM;
 	}
 	madvise(payload->data, payload->size, MADV_HUGEPAGE);
-	return boot_read(source, payload->offset, payload->data, payload->size);
+	return medium_read(&file, payload->offset, payload->data, payload->size);
 }
 
 struct job {
@@ -104,9 +114,10 @@ struct job {
 static int work(void *context, void *memory)
 {
 	const struct job *job = context;
+	const struct payload *payload = job->payload;
 
-	return decode(job->payload->data, job->payload->size, job->fd,
-	        job->payload->unpacked_size, memory);
+	return (payload->initrd ? decode_archives : decode)(
+	        payload->data, payload->size, job->fd, payload->unpacked_size, memory);
 }
 
 /* Unpacks into the empty file `fd`. */
@@ -117,11 +128,13 @@ static int unpack(const struct payload *payload, int fd)
 	        .write_fd = fd,
 	        .write_size = payload->unpacked_size,
 	        .memory = DECODE_MEMORY,
+	        .heap = DECODE_HEAP,
 	};
 	struct job job = {payload, fd};
 	int error = sandbox_run(&sandbox, work, &job);
 
-	if (!error && ftruncate(fd, (off_t)payload->unpacked_size) < 0)
+	if (!error && !payload->initrd &&
+	        ftruncate(fd, (off_t)payload->unpacked_size) < 0)
 		error = -errno;
 	return error;
 }
@@ -141,7 +154,7 @@ static int unpack_checked(const struct payload *payload, int fd)
 {
 	int error = unpack(payload, fd);
 
-	return !error && !is_vmlinux(fd) ? -ENOEXEC : error;
+	return !error && !payload->initrd && !is_vmlinux(fd) ? -ENOEXEC : error;
 }
 
 /* Into a file that the cache may take, opened again to be read only: an fd, or the error. */
@@ -166,7 +179,8 @@ static int unpack_kept(const struct payload *payload, struct place *place)
 /* Into memory, for this run. */
 static int unpack_once(const struct payload *payload)
 {
-	int fd = memfd_create("vmlinux", MFD_CLOEXEC), error;
+	int fd = memfd_create(payload->initrd ? "initrd" : "vmlinux", MFD_CLOEXEC);
+	int error;
 
 	if (fd < 0)
 		return -errno;
@@ -176,28 +190,31 @@ static int unpack_once(const struct payload *payload)
 	return error ? error : fd;
 }
 
+static bool name_file(const struct payload *payload, char name[CACHE_NAME])
+{
+	return payload->origin >= 0 &&
+	       cache_name_file(payload->origin, payload->mark, name);
+}
+
 /*
- * A vmlinux, or the error. The file's name is taken before and after the copy is made: it
+ * What is unpacked, or the error. The file's name is taken before and after the copy is made: it
  * must be of that very content.
  */
-static int vmlinux_open(
-        const struct boot_source *source, struct payload *payload, struct place *place)
+static int unpacked_open(struct payload *payload, struct place *place)
 {
-	int named_fd = source->has_origin ? source->origin_fd : source->kernel_fd;
 	char after[CACHE_NAME];
 	int fd = -1, error;
 
-	if (place->dir >= 0 && cache_name_file(named_fd, payload->mark, place->file))
+	if (place->dir >= 0 && name_file(payload, place->file))
 		fd = cache_find(place->dir, place->file);
 	if (fd >= 0)
 		return fd;
-	error = payload_copy(source, payload);
+	error = payload_copy(payload);
 	if (error)
 		return error;
 	if (!decode_name(payload->data, payload->size))
 		return -ENOTSUP;
-	if (!cache_name_file(named_fd, payload->mark, after) ||
-	        strcmp(after, place->file) != 0)
+	if (!name_file(payload, after) || strcmp(after, place->file) != 0)
 		place->file[0] = '\0';
 	if (place->dir >= 0 && cache_name_content(place->dir, payload->data,
 	                               payload->size, place->content)) {
@@ -253,7 +270,7 @@ static const char *reason(int error)
 		return "its compressed data is damaged";
 	case -EFBIG:
 	case -ENODATA:
-		return "it does not have the size that it says";
+		return "it does not have the size that it should";
 	case -ENOEXEC:
 		return "there is no vmlinux in it";
 	case -ECHILD:
@@ -283,6 +300,14 @@ static void place_settle(const struct place *place, int fd, bool useful)
 	}
 }
 
+static void payload_end(const struct payload *payload, const struct place *place)
+{
+	if (payload->data)
+		munmap(payload->data, payload->size);
+	if (place->dir >= 0)
+		close(place->dir);
+}
+
 void boot_unpack(struct boot_source *source)
 {
 	struct place place = {0};
@@ -292,7 +317,7 @@ void boot_unpack(struct boot_source *source)
 	if (source->format != FORMAT_BZIMAGE || !payload_find(source, &payload))
 		return;
 	place.dir = cache_open();
-	fd = vmlinux_open(source, &payload, &place);
+	fd = unpacked_open(&payload, &place);
 	error = fd < 0 ? fd : adopt(source, fd, payload.unpacked_size);
 	if (error == -ENOTSUP)
 		log_info("image: '%s' is compressed in a way that is not known here: "
@@ -306,8 +331,73 @@ void boot_unpack(struct boot_source *source)
 		place_settle(&place, fd, !error);
 	if (fd >= 0 && error)
 		close(fd);
-	if (payload.data)
-		munmap(payload.data, payload.size);
-	if (place.dir >= 0)
-		close(place.dir);
+	payload_end(&payload, &place);
+}
+
+/* False: it is left to the guest. What will not fit is not tried at every start. */
+static bool initrd_find(const struct boot_source *source, unsigned index, uint64_t most,
+        struct payload *payload)
+{
+	uint64_t offset = source->initrd_offsets[index],
+	         size = source->initrd_sizes[index];
+	struct boot_medium file =
+	        medium_of_file(source->initrd_fds[index], offset + size);
+	unsigned char magic[8];
+
+	if (size <= sizeof(magic) || size > PAYLOAD_MAX || size > most / 2)
+		return false;
+	*payload = (struct payload){.file = source->initrd_fds[index],
+	        .offset = offset,
+	        .size = size,
+	        .initrd = true,
+	        .origin = offset ? -1 : source->initrd_fds[index],
+	        .unpacked_size = most < UNPACK_MAX ? most : UNPACK_MAX};
+	if (medium_read(&file, offset, magic, sizeof(magic)) ||
+	        !decode_ends(magic, sizeof(magic)) ||
+	        medium_read(
+	                &file, offset + size - SIZE_FIELD, &payload->mark, SIZE_FIELD))
+		return false;
+	/* RFC 1952, ISIZE: what gzip's last archive unpacks to. */
+	return magic[0] != 0x1f || payload->mark <= payload->unpacked_size;
+}
+
+static void initrd_unpack(struct boot_source *source, unsigned index, uint64_t most)
+{
+	struct place place = {0};
+	struct payload payload;
+	struct stat stat;
+	int fd, error;
+
+	if (!initrd_find(source, index, most, &payload))
+		return;
+	place.dir = cache_open();
+	fd = unpacked_open(&payload, &place);
+	error = fd < 0 ? fd : fstat(fd, &stat) < 0 || !stat.st_size ? -EIO : 0;
+	if (fd >= 0)
+		place_settle(&place, fd, !error);
+	/* Of use to a larger guest. */
+	if (!error && (uint64_t)stat.st_size > most)
+		error = -EFBIG;
+	if (error)
+		log_info("initrd: '%s' is not unpacked here, %s: the guest does it",
+		        source->initrd_paths[index], reason(error));
+	if (!error) {
+		close(source->initrd_fds[index]);
+		source->initrd_fds[index] = fd;
+		source->initrd_offsets[index] = 0;
+		source->initrd_sizes[index] = (uint64_t)stat.st_size;
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	payload_end(&payload, &place);
+}
+
+void boot_unpack_initrds(struct boot_source *source, uint64_t memory)
+{
+	/* Twice in the guest's memory, as an initrd and as files: a quarter of it. */
+	enum { SHARE = 8 };
+
+	for (unsigned i = 0; source->needs.linux_kernel && i < source->initrd_count;
+	        i++)
+		initrd_unpack(source, i, memory / SHARE / source->initrd_count);
 }

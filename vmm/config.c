@@ -219,8 +219,9 @@ const struct option config_options[] = {
                 OPTION_MEMBER(struct config, boot)},
         {.name = "unpack",
                 .value = "auto|off",
-                .help = "unpack a bzImage here, once, and not in each guest (default: "
-                        "auto); off: the guest does, and randomizes its addresses",
+                .help = "unpack bzImage and initrd here, once, and not in each guest "
+                        "(default: auto); off: the guest does, and randomizes its "
+                        "addresses",
                 .parse = option_choice,
                 .choices = unpacks,
                 .expects = "auto or off",

@@ -406,6 +406,10 @@ int plan_create(
 	error = limit(plan);
 	if (error)
 		return error;
+	if (config->unpack == UNPACK_AUTO && plan->source.initrd_count) {
+		boot_unpack_initrds(&plan->source, plan->memory);
+		timeline_mark(timeline, "initrd");
+	}
 	arch_regions(plan);
 	return compose_cmdline(plan);
 }

@@ -1,6 +1,6 @@
 /*
  * The decompressors, in this process: byte 0 chooses the format, whose magic number is put
- * before the rest; byte 1 is the size to unpack to, in 4 KiB.
+ * before the rest, and by its highest bit a single one or an initrd; byte 1 is the size to unpack to, in 4 KiB.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	memcpy(payload, formats[data[0] % 6].magic, magic);
 	memcpy(payload + magic, data + 2, size - 2);
 	fd = memfd_create("vmlinux", MFD_CLOEXEC);
-	error = decode(payload, magic + size - 2, fd, stated, memory);
+	error = (data[0] & 0x80 ? decode_archives : decode)(
+	        payload, magic + size - 2, fd, stated, memory);
 	/* Never more than was stated, and it is known what went wrong. */
 	if (fstat(fd, &stat) < 0 || stat.st_size > (off_t)stated ||
 	        (error && error != -EBADMSG && error != -EFBIG && error != -ENODATA &&
