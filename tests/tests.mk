@@ -17,8 +17,8 @@ $(filter-out $(DEVICE_TESTS),$(UNIT_TESTS)): $(BUILD)/tests/unit/%: $(BUILD)/asa
 	$(Q)$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcunit
 
 # Those with threads once more, under ThreadSanitizer.
-TSAN_TESTS := $(BUILD)/tests/unit/loop_tsan_test
-TSAN_SOURCES := tests/unit/unit.c vmm/loop.c vmm/log.c vmm/signals.c devices/console.c
+TSAN_TESTS := $(BUILD)/tests/unit/loop_tsan_test $(BUILD)/tests/unit/bus_tsan_test
+TSAN_SOURCES := tests/unit/unit.c vmm/bus.c vmm/device.c vmm/loop.c vmm/log.c vmm/signals.c devices/console.c
 $(BUILD)/tests/unit/%_tsan_test: tests/unit/%_test.c $(TSAN_SOURCES)
 	@mkdir -p $(@D)
 	$(call say,TSAN)

@@ -1,6 +1,8 @@
 #include "vmm/bus.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "tests/unit/unit.h"
@@ -224,6 +226,52 @@ static void window_that_moves_leaves_nothing_behind(void)
 	CU_ASSERT_EQUAL(bus.count, 3);
 }
 
+struct reader {
+	struct bus *bus;
+	atomic_bool over;
+	unsigned found, lost;
+};
+
+static void *read_both_places(void *context)
+{
+	struct reader *reader = context;
+	uint8_t byte;
+
+	while (!atomic_load(&reader->over))
+		for (unsigned i = 0; i < 2; i++) {
+			if (!bus_read(reader->bus, 0x1000 + i * 0x1000, &byte, 1))
+				reader->lost++;
+			else if (byte == 3)
+				reader->found++;
+		}
+	return NULL;
+}
+
+/* Another vCPU finds the device at either place or not at all. */
+static void window_moves_under_a_reader(void)
+{
+	enum { MOVES = 2000 };
+	struct bus bus = {.windows_move = true};
+	struct reader reader = {.bus = &bus};
+	struct recorder one;
+	pthread_t thread;
+
+	recorder_init(&one, &recorder_type);
+	CU_ASSERT_EQUAL(bus_add(&bus, 0x1000, 0x100, &one.device, 3), 0);
+	CU_ASSERT_EQUAL_FATAL(
+	        pthread_create(&thread, NULL, read_both_places, &reader), 0);
+	for (unsigned i = 1; i <= MOVES; i++) {
+		CU_ASSERT_TRUE(bus_remove(&bus, &one.device, 3));
+		CU_ASSERT_EQUAL(
+		        bus_add(&bus, 0x1000 + i % 2 * 0x1000, 0x100, &one.device, 3),
+		        0);
+	}
+	atomic_store(&reader.over, true);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(one.calls, reader.found);
+	CU_ASSERT_EQUAL(one.offset, 0);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -236,6 +284,7 @@ int main(void)
 	        UNIT(access_at_the_end_of_the_space_does_not_wrap),
 	        UNIT(odd_sizes_reach_no_device),
 	        UNIT(window_that_moves_leaves_nothing_behind),
+	        UNIT(window_moves_under_a_reader),
 	        UNIT(device_may_lack_read_and_write),
 	        {0},
 	};
