@@ -56,6 +56,12 @@ const char *disk_format_name(enum disk_format format);
  * or 0, is refused: rounding would hide data.
  */
 struct disk *disk_open(const struct disk_config *config);
+/*
+ * A read-only volume "cidata" in memory that holds `data` as user-data and config, and
+ * `instance` as the instance-id of its meta-data; NULL (logged).
+ */
+enum { DISK_DATA_MAX = 16 << 20 };
+struct disk *disk_data_create(const void *data, size_t size, const char *instance);
 void disk_close(struct disk *disk); /* drains; takes NULL */
 const struct disk_info *disk_info(const struct disk *disk);
 

@@ -22,6 +22,7 @@
 #include "vmm/log.h"
 #include "vmm/loop.h"
 #include "vmm/signals.h"
+#include "vmm/state.h"
 #include "vmm/vm.h"
 
 static struct vm *vm_of(struct device_host *host)
@@ -203,6 +204,36 @@ static int open_nics(struct vm *vm)
 	return 0;
 }
 
+/* --data, or what --data-file holds. */
+static struct disk *open_data(const struct plan *plan)
+{
+	const struct config *config = plan->config;
+	char uuid[UUID_TEXT];
+	struct disk *disk = NULL;
+	ssize_t size = -1;
+	char *data;
+	int fd;
+
+	uuid_format(plan->uuid, uuid);
+	if (config->data)
+		return disk_data_create(config->data, strlen(config->data), uuid);
+	fd = open(config->data_file, O_RDONLY | O_CLOEXEC);
+	data = malloc(DISK_DATA_MAX + 1);
+	if (fd >= 0 && data)
+		size = config_read_full(fd, data, DISK_DATA_MAX + 1);
+	if (size < 0)
+		log_error(-EIO, "--data-file: cannot read '%s'", config->data_file);
+	else if (size > DISK_DATA_MAX)
+		log_error(-EFBIG, "--data-file: '%s' is larger than %d MiB",
+		        config->data_file, DISK_DATA_MAX >> 20);
+	else
+		disk = disk_data_create(data, (size_t)size, uuid);
+	free(data);
+	if (fd >= 0)
+		close(fd);
+	return disk;
+}
+
 static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *virtio)
 {
 	const struct disk_config *disk_config;
@@ -215,6 +246,9 @@ static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *vir
 		disk = disk_open(disk_config);
 		return disk ? virtio_blk_create(&vm->host, disk, disk_config->id)
 		            : NULL;
+	case PLAN_DATA:
+		disk = open_data(vm->plan);
+		return disk ? virtio_blk_create(&vm->host, disk, "cidata") : NULL;
 	case PLAN_NIC:
 		nic = vm->nics[virtio->index];
 		vm->nics[virtio->index] = NULL;

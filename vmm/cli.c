@@ -13,6 +13,7 @@
 #include "vmm/log.h"
 #include "vmm/options.h"
 #include "vmm/run.h"
+#include "vmm/state.h"
 
 /* The manual, EXIT STATUS; all others come from run_vm(). */
 enum { STATUS_OK, STATUS_HOST, STATUS_USAGE };
@@ -185,7 +186,10 @@ int cli_parse(char **words, struct config *config)
 		if (error)
 			return error;
 	}
-	return config_check(config);
+	error = config_finish(config);
+	if (!error)
+		error = config_check(config);
+	return error || !config->state ? error : state_open(config);
 }
 
 /* Help. */

@@ -20,6 +20,7 @@
 
 #include "vmm/log.h"
 #include "vmm/options.h"
+#include "vmm/state.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -129,6 +130,9 @@ static const struct option disk_fields[] = {
         {.name = "ephemeral",
                 .parse = option_switch,
                 OPTION_MEMBER(struct disk_config, ephemeral)},
+        {.name = "persist",
+                .parse = option_switch,
+                OPTION_MEMBER(struct disk_config, persist)},
         {.name = "backing",
                 .parse = option_switch,
                 OPTION_MEMBER(struct disk_config, backing)},
@@ -173,6 +177,16 @@ static const struct option nic_fields[] = {
                 OPTION_MEMBER(struct nic_config, id)},
         {0},
 };
+
+static int uuid_set(const struct option *option __attribute__((unused)),
+        const char *text, void *target)
+{
+	struct config *config = target;
+	int error = uuid_parse(text, config->uuid);
+
+	config->has_uuid = config->has_uuid || !error;
+	return error;
+}
 
 static const char *const boots[] = {
         "auto", "pvh", "linux", "multiboot", "multiboot2", NULL};
@@ -261,6 +275,53 @@ const struct option config_options[] = {
                 .expects = "PATH[,ro][,ephemeral][,format=FORMAT][,size=SIZE]"
                            "[,backing][,id=NAME][,block-size=BYTES]",
                 OPTION_ARRAY(struct config, disks, disk_count, CONFIG_DISKS)},
+        {.name = "ephemeral",
+                .help = "throw away what is written to any disk, but to one with "
+                        ",persist",
+                .parse = option_switch,
+                OPTION_MEMBER(struct config, ephemeral)},
+        {.name = "persist",
+                .help = "keep what is written to the disk that IMAGE itself is; it is "
+                        "thrown away otherwise",
+                .parse = option_switch,
+                OPTION_MEMBER(struct config, persist)},
+        {.name = "publish",
+                .value = "[ADDR:]HOST:GUEST[/udp]",
+                .help = "short for --net user,publish=...; of the first user-mode "
+                        "network if there is one",
+                .parse = publish_set,
+                .expects = "[ADDR:]HOST:GUEST[/udp], such as 8080:80",
+                OPTION_ARRAY(struct config, publish, publish_count, CONFIG_PUBLISH)},
+        {.name = "state",
+                .value = "DIR",
+                .help = "a directory for what lasts between runs: the product UUID, "
+                        "the first interface's address, and disks with size= whose "
+                        "PATH has no slash",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct config, state)},
+        {.name = "uuid",
+                .value = "UUID",
+                .help = "the machine's product UUID (default: another in each run)",
+                .parse = uuid_set,
+                .expects = "a UUID, such as 123e4567-e89b-12d3-a456-426614174000",
+                OPTION_MEMBER(struct config, uuid)},
+        {.name = "data",
+                .value = "TEXT",
+                .help = "metadata for the guest, as user-data in an ISO 9660 volume "
+                        "cidata, which is the last disk",
+                .parse = option_text,
+                .max = CONFIG_CMDLINE,
+                .expects = "at most 65535 bytes",
+                OPTION_MEMBER(struct config, data)},
+        {.name = "data-file",
+                .value = "FILE",
+                .help = "the same from a file of at most 16 MiB",
+                .parse = option_text,
+                .min = 1,
+                .expects = "a path",
+                OPTION_MEMBER(struct config, data_file)},
         {.name = "net",
                 .value = "user[,publish=[ADDR:]HOST:GUEST[/udp]][,mac=][,id=]",
                 .help = "a virtio interface on a user-mode network, without root; "
@@ -446,11 +507,20 @@ static bool same_text(const char *a, const char *b)
 
 static int disks_check(const struct config *config)
 {
+	if (config->ephemeral && config->persist)
+		return log_error(
+		        -EINVAL, "--persist: --ephemeral is given too, keep one");
+	if (config->data && config->data_file)
+		return log_error(-EINVAL, "--data-file: --data is given too, keep one");
 	for (unsigned i = 0; i < config->disk_count; i++) {
 		const struct disk_config *disk = &config->disks[i];
 
 		if (!disk->path)
 			return log_error(-EINVAL, "--disk: PATH is missing");
+		if (disk->ephemeral && disk->persist)
+			return log_error(-EINVAL,
+			        "--disk '%s': ephemeral and persist, keep one",
+			        disk->path);
 		for (unsigned j = 0; j < i; j++) {
 			const struct disk_config *other = &config->disks[j];
 
@@ -532,6 +602,37 @@ static int nics_check(const struct config *config)
 		}
 	}
 	return publish_check(config);
+}
+
+/* Where --publish leads: the first user-mode network, a new one if there is none. */
+static int publish_finish(struct config *config)
+{
+	struct nic_config *nic = config->nics;
+
+	while (nic < config->nics + config->nic_count && !nic->user)
+		nic++;
+	if (nic == config->nics + CONFIG_NICS)
+		return log_error(-EINVAL, "--publish: no room for another interface");
+	if (nic == config->nics + config->nic_count) {
+		*nic = (struct nic_config){.user = true};
+		config->nic_count++;
+	}
+	for (unsigned i = 0; i < config->publish_count; i++) {
+		if (nic->publish_count == CONFIG_PUBLISH)
+			return log_error(
+			        -EINVAL, "--publish: at most %d ports", CONFIG_PUBLISH);
+		nic->publish[nic->publish_count++] = config->publish[i];
+	}
+	return 0;
+}
+
+int config_finish(struct config *config)
+{
+	int error = config->publish_count ? publish_finish(config) : 0;
+
+	for (unsigned i = 0; i < config->disk_count && config->ephemeral; i++)
+		config->disks[i].ephemeral |= !config->disks[i].persist;
+	return error;
 }
 
 int config_check(const struct config *config)
@@ -670,12 +771,12 @@ int config_parse(struct config *config, const char *name, const char *text, size
 	return error;
 }
 
-static ssize_t read_full(int fd, char *data, size_t size)
+ssize_t config_read_full(int fd, void *data, size_t size)
 {
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t count = read(fd, data + done, size - done);
+		ssize_t count = read(fd, (char *)data + done, size - done);
 
 		if (count < 0 && errno == EINTR)
 			continue;
@@ -699,7 +800,7 @@ int config_read(struct config *config, const char *path)
 		return log_error(-errno == -EINVAL ? -EIO : -errno,
 		        "--config: cannot open '%s': %s", path, strerror(errno));
 	text = malloc(FILE_MAX + 1);
-	size = text ? read_full(fd, text, FILE_MAX + 1) : -ENOMEM;
+	size = text ? config_read_full(fd, text, FILE_MAX + 1) : -ENOMEM;
 	close(fd);
 	if (size < 0)
 		error = log_error(size == -EINVAL ? -EIO : (int)size,

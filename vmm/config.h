@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "vmm/options.h"
 
@@ -40,6 +41,7 @@ struct disk_config {
 	enum disk_format format;
 	bool readonly;
 	bool ephemeral;       /* what is written is thrown away at the end */
+	bool persist;         /* said so, against --ephemeral */
 	bool backing;         /* a qcow2's backing file may be read */
 	uint64_t create_size; /* of a disk that does not exist yet; 0: it must */
 	uint64_t block_size;  /* hvt: a power of two; 0: 512 */
@@ -78,6 +80,15 @@ struct config {
 	unsigned disk_count;
 	struct nic_config nics[CONFIG_NICS];
 	unsigned nic_count;
+	bool ephemeral; /* --ephemeral: of every disk that does not say persist */
+	bool persist;   /* --persist: of the image's own disk, too */
+	const char *data, *data_file; /* --data, --data-file: of the volume cidata */
+	const char *state;            /* --state: a directory, or NULL */
+	uint8_t uuid[16];             /* of the machine; --uuid */
+	bool has_uuid;
+	/* --publish: of the first user-mode network, which exists then. */
+	struct publish_config publish[CONFIG_PUBLISH];
+	unsigned publish_count;
 	enum config_console console;
 	bool rng;
 	enum config_transport transport; /* --transport */
@@ -110,6 +121,12 @@ int config_set(struct config *config, const struct option *option, const char *w
         const char *text);
 
 /*
+ * Once everything was read: settings that are short for others are put in their places.
+ * -Exxx (logged).
+ */
+int config_finish(struct config *config);
+
+/*
  * Meaning, limits and conflicts, once everything was read: a message that names the
  * option and -EINVAL. Opens nothing.
  */
@@ -118,6 +135,8 @@ int config_check(const struct config *config);
 /* Reads `path` (JSON, the same names as the options) into `config` and logs what is
  * wrong: -EINVAL for what it says, another error if it cannot be read. */
 int config_read(struct config *config, const char *path);
+/* Up to `size` bytes, as many as there are; or -Exxx. */
+ssize_t config_read_full(int fd, void *data, size_t size);
 /* The same with the file's text at hand; `name` is for messages. */
 int config_parse(
         struct config *config, const char *name, const char *text, size_t size);

@@ -9,6 +9,7 @@
 #include "vmm/image.h"
 #include "vmm/json.h"
 #include "vmm/log.h"
+#include "vmm/state.h"
 
 enum {
 	PAGE_SIZE = 4096,
@@ -87,6 +88,9 @@ static int place_devices(struct plan *plan)
 	}
 	for (unsigned i = 0; i < count; i++)
 		place(plan, PLAN_DISK, i);
+	/* Behind them: a guest must not take it for its root. */
+	if (config->data || config->data_file)
+		place(plan, PLAN_DATA, 0);
 	for (unsigned i = 0; i < config->nic_count; i++)
 		place(plan, PLAN_NIC, i);
 	if (config->rng)
@@ -170,6 +174,9 @@ static int attach_devices(struct plan *plan)
 	if (config->rng || config->console == CONSOLE_VIRTIO)
 		return log_error(-EINVAL, "--%s: '%s' has no virtio, leave it out",
 		        config->rng ? "rng" : "console virtio", source->kernel_path);
+	if (config->data || config->data_file)
+		return log_error(-EINVAL, "--data: '%s' has no virtio, leave it out",
+		        source->kernel_path);
 	for (unsigned i = 0; i < config->disk_count; i++)
 		if (!is_declared(source, DEVICE_DISK, config->disks[i].id))
 			return refuse_extra(plan, DEVICE_DISK, config->disks[i].id);
@@ -386,7 +393,7 @@ int plan_create(
 		plan->image_disk = (struct disk_config){
 		        .path = plan->source.disk_path,
 		        .readonly = plan->source.disk_readonly,
-		        .ephemeral = !plan->source.disk_readonly,
+		        .ephemeral = !plan->source.disk_readonly && !config->persist,
 		};
 	error = plan->source.declares_devices ? attach_devices(plan)
 	                                      : place_devices(plan);
@@ -401,6 +408,10 @@ int plan_create(
 		plan->needs.cpuid = true;
 	if (config->console == CONSOLE_NONE)
 		plan->needs.console_input = false;
+	memcpy(plan->uuid, config->uuid, sizeof(plan->uuid));
+	if (!config->has_uuid &&
+	        (plan->needs.acpi || config->data || config->data_file))
+		uuid_make(plan->uuid);
 	plan->memory_default = !config->memory;
 	plan->memory = config->memory ? config->memory : plan->needs.memory;
 	error = limit(plan);
@@ -449,6 +460,9 @@ static const char *virtio_name(
 		        : disk->ephemeral ? " (changes are thrown away)"
 		                          : "");
 		break;
+	case PLAN_DATA:
+		snprintf(text, size, "data (volume cidata, read-only)");
+		break;
 	case PLAN_NIC:
 		snprintf(text, size, "net %s", nic_name(&config->nics[virtio->index]));
 		break;
@@ -480,6 +494,7 @@ static void print_virtio(const struct plan *plan, unsigned i)
 void plan_print(const struct plan *plan)
 {
 	const struct boot_source *source = &plan->source;
+	char uuid[UUID_TEXT];
 
 	printf("image      %s (%s)\n", source->kernel_path, source->kind);
 	for (unsigned i = 0; i < source->initrd_count; i++)
@@ -497,6 +512,10 @@ void plan_print(const struct plan *plan)
 	        yes(plan->needs.console_input));
 	if (source->config_path)
 		printf("config     %s\n", source->config_path);
+	if (plan->needs.acpi) {
+		uuid_format(plan->uuid, uuid);
+		printf("uuid       %s\n", plan->config->has_uuid ? uuid : "(random)");
+	}
 	printf("cmdline    %s\n", plan->cmdline);
 	if (source->root_was && !plan->config->cmdline)
 		printf("rewritten  root=%s, which is the first disk here\n",
@@ -546,6 +565,10 @@ void plan_print_json(const struct plan *plan)
 	        plan->needs.legacy ? "true" : "false",
 	        plan->needs.pc ? "true" : "false",
 	        plan->needs.console_input ? "true" : "false");
+	if (plan->config->has_uuid) {
+		uuid_format(plan->uuid, text);
+		printf(",\"uuid\":\"%s\"", text);
+	}
 	printf(",\"cmdline\":");
 	json_put_string(stdout, plan->cmdline);
 	if (source->config_path) {

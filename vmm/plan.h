@@ -11,12 +11,12 @@
 
 enum {
 	PLAN_DISKS = 16, /* as virtio devices */
-	PLAN_VIRTIO = PLAN_DISKS + CONFIG_NICS + 2,
+	PLAN_VIRTIO = PLAN_DISKS + CONFIG_NICS + 3,
 	PLAN_ATTACHMENTS = CONFIG_DISKS + CONFIG_NICS,
 	PLAN_REGIONS = 8,
 };
 
-enum plan_kind { PLAN_DISK, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
+enum plan_kind { PLAN_DISK, PLAN_DATA, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
 
 /* One virtio device and its place; with PCI, that of its memory before the guest moves it. */
 struct plan_virtio {
@@ -50,6 +50,7 @@ struct plan {
 	unsigned virtio_count;
 	struct plan_attachment attachments[PLAN_ATTACHMENTS];
 	unsigned attachment_count;
+	uint8_t uuid[16];              /* where SMBIOS or metadata tell it */
 	char *cmdline;                 /* final */
 	char *additions;               /* the part of it that the monitor added */
 	bool triple_fault_resets;      /* reboot=t */

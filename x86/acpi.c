@@ -513,8 +513,7 @@ int acpi_write(
 	        .revision = 2,
 	        .length = sizeof(root),
 	};
-	struct aml aml = {
-	        .size = LAYOUT_RESET_VECTOR - LAYOUT_ACPI, .used = sizeof(root)};
+	struct aml aml = {.size = LAYOUT_SMBIOS - LAYOUT_ACPI, .used = sizeof(root)};
 	uint64_t dsdt, fadt, madt, mcfg = 0;
 
 	if (!machine_valid(machine))

@@ -21,6 +21,7 @@
 #include "x86/machine.h"
 #include "x86/msr.h"
 #include "x86/power.h"
+#include "x86/smbios.h"
 
 /* Of an MSI's data (Intel SDM vol. 3, 11.11.2). */
 enum { MSI_LEVEL = 1 << 15 };
@@ -324,6 +325,7 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	        .pic = plan->needs.pc,
 	        .pci = vm->pci != NULL,
 	};
+	int error;
 
 	if (plan->source.protocol == PROTOCOL_HVT)
 		return hvt_describe(vm, info);
@@ -333,7 +335,8 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 		virtio[i] =
 		        (struct acpi_virtio){plan->virtio[i].base, plan->virtio[i].size,
 		                plan->virtio[i].gsi, plan->virtio[i].slot};
-	return acpi_write(&vm->memory, &machine, &info->acpi_rsdp);
+	error = smbios_write(&vm->memory, plan->uuid);
+	return error ? error : acpi_write(&vm->memory, &machine, &info->acpi_rsdp);
 }
 
 int arch_vcpu_init(struct vcpu *vcpu)

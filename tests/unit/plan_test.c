@@ -278,6 +278,7 @@ static void as_many_devices_as_there_may_be(void)
 	for (unsigned i = 0; i < PLAN_DISKS; i++)
 		test.config.disks[i].path = "a";
 	test.config.nic_count = CONFIG_NICS;
+	test.config.data = "a";
 	test.config.rng = true;
 	test.config.console = CONSOLE_VIRTIO;
 	test.config.no_defaults = true;

@@ -59,3 +59,30 @@ check full_host_disk_is_an_io_error above_zero "$(said kernel)"
 equal full_host_disk_still_reads "back" "$(said read)"
 equal full_host_disk_leaves_the_vm_alive 0 "$status"
 umount small
+
+# What lasts between runs, and what does not; metadata; the machine's identity.
+truncate -s 48M raw.img
+printf first >thrown.img
+truncate -s 1M thrown.img
+run_state() {
+	run_guest --mem 256M --state kept --disk new.qcow2,size=48M --disk raw.img --disk thrown.img,ephemeral \
+		--data "some metadata" --net user /guests/debian -- mayfly.test=state "mayfly.argument=$1"
+}
+run_state write
+equal metadata_is_found "some metadata some metadata" "$(said data)"
+equal metadata_volume_is_called_cidata cidata "$(said label)"
+equal ephemeral_disk_is_written thrown "$(said written)"
+equal qcow2_reads_as_raw "$(said raw)" "$(said qcow2)"
+check qcow2_was_written [ -n "$(said qcow2)" ]
+equal state_holds_the_uuid "$(cat kept/uuid) Mayfly" "$(said uuid)"
+equal instance_is_the_uuid "$(cat kept/uuid)" "$(said instance)"
+equal state_holds_the_address "$(cat kept/mac-addr)" "$(said mac)"
+written=$(said qcow2)
+uuid=$(said uuid)
+mac=$(said mac)
+run_state read
+equal qcow2_persists "$written" "$(said qcow2)"
+equal raw_disk_is_the_same_on_the_host "$written" "$(md5sum <raw.img | cut -c 1-32)"
+equal ephemeral_disk_is_as_before first "$(said ephemeral)"
+equal uuid_persists "$uuid" "$(said uuid)"
+equal address_persists "$mac" "$(said mac)"
