@@ -61,11 +61,11 @@ equal full_host_disk_leaves_the_vm_alive 0 "$status"
 umount small
 
 # What lasts between runs, and what does not; metadata; the machine's identity.
-truncate -s 48M raw.img
+truncate -s 8M raw.img
 printf first >thrown.img
 truncate -s 1M thrown.img
 run_state() {
-	run_guest --mem 256M --state kept --disk new.qcow2,size=48M --disk raw.img --disk thrown.img,ephemeral \
+	run_guest --mem 256M --state kept --disk new.qcow2,size=8M --disk raw.img --disk thrown.img,ephemeral \
 		--data "some metadata" --net user /guests/debian -- mayfly.test=state "mayfly.argument=$1"
 }
 run_state write
