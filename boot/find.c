@@ -336,6 +336,8 @@ static int unified_follow(struct find *find, const char *path, const struct node
 
 static int unified_find(struct find *find)
 {
+	static const char *const removable[] = {
+	        "/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/BOOTRISCV64.EFI"};
 	struct newest newest = {.end = ".efi"};
 	char path[2 * VOLUME_NAME];
 	struct node node;
@@ -347,11 +349,17 @@ static int unified_find(struct find *find)
 	}
 	if (error != -ENOMSG)
 		return error;
-	error = volume_find(&find->volume, "/EFI/BOOT/BOOTX64.EFI", &node);
-	if (!error)
-		error = unified_follow(find, "/EFI/BOOT/BOOTX64.EFI", &node);
 	/* Most often it is a boot loader. */
-	return error == -ENOENT || error == -ENOEXEC ? -ENOMSG : error;
+	error = -ENOMSG;
+	for (size_t i = 0;
+	        error == -ENOMSG && i < sizeof(removable) / sizeof(*removable); i++) {
+		error = volume_find(&find->volume, removable[i], &node);
+		if (!error)
+			error = unified_follow(find, removable[i], &node);
+		if (error == -ENOENT || error == -ENOEXEC)
+			error = -ENOMSG;
+	}
+	return error;
 }
 
 /* LinuxKit's tar-kernel-initrd. */

@@ -384,28 +384,57 @@ int menu_grub(const char *text, struct menu *menu)
 	return has_kernel ? 0 : -ENOMSG;
 }
 
+/* Distributions have grub put its variables there, such as $tuned_initrd: all are empty. */
+static bool is_variable(const struct line *word)
+{
+	return word->size && word->text[0] == '$';
+}
+
+static bool options_add(struct menu *menu, struct line options)
+{
+	size_t size = strlen(menu->cmdline);
+
+	while (options.size) {
+		struct line word = word_take(&options);
+
+		if (is_variable(&word))
+			continue;
+		if (size + word.size + 2 > sizeof(menu->cmdline))
+			return false;
+		if (size)
+			menu->cmdline[size++] = ' ';
+		memcpy(menu->cmdline + size, word.text, word.size);
+		size += word.size;
+		menu->cmdline[size] = '\0';
+	}
+	return true;
+}
+
+static bool entry_line(struct menu *menu, const struct line *line)
+{
+	struct line rest, word;
+
+	if (line_is(line, "linux", &rest))
+		return text_set(
+		        menu->kernel, sizeof(menu->kernel), rest.text, rest.size);
+	if (line_is(line, "options", &rest))
+		return options_add(menu, rest);
+	if (!line_is(line, "initrd", &rest))
+		return true;
+	while (rest.size) {
+		word = word_take(&rest);
+		if (!is_variable(&word) && !initrd_add(menu, word.text, word.size))
+			return false;
+	}
+	return true;
+}
+
 int menu_loader_entry(const char *text, struct menu *menu)
 {
-	struct line line, rest;
-	size_t size = 0;
+	struct line line;
 
-	while (line_next(&text, &line)) {
-		if (line_is(&line, "linux", &rest)) {
-			if (!text_set(menu->kernel, sizeof(menu->kernel), rest.text,
-			            rest.size))
-				return -E2BIG;
-		} else if (line_is(&line, "initrd", &rest)) {
-			if (!initrd_add(menu, rest.text, rest.size))
-				return -E2BIG;
-		} else if (line_is(&line, "options", &rest)) {
-			if (size + rest.size + 2 > sizeof(menu->cmdline))
-				return -E2BIG;
-			if (size)
-				menu->cmdline[size++] = ' ';
-			memcpy(menu->cmdline + size, rest.text, rest.size);
-			size += rest.size;
-			menu->cmdline[size] = '\0';
-		}
-	}
+	while (line_next(&text, &line))
+		if (!entry_line(menu, &line))
+			return -E2BIG;
 	return *menu->kernel ? 0 : -ENOMSG;
 }

@@ -433,7 +433,7 @@ def seeds(directory):
     all_of = samples(directory)
     save(f'{directory}/menu_fuzz', small)
     save(f'{directory}/find_fuzz', all_of)
-    for target, names in (('fat', ['fat.img']), ('iso9660', ['iso.iso', 'plain.iso', 'link.iso']),
+    for target, names in (('fat', ['fat.img']), ('archive', ['tar.tar']), ('iso9660', ['iso.iso', 'plain.iso', 'link.iso']),
                           ('tar', ['tar.tar']), ('ext4', ['ext4.raw', 'ext3.raw'])):
         save(f'{directory}/{target}_fuzz', {name: all_of[name] for name in names})
 

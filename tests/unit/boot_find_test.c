@@ -95,6 +95,10 @@ static void loader_entry_joins_its_options(void)
 	        read_menu(menu_loader_entry, "title x\nlinux /k\ninitrd /i\ninitrd "
 	                                     "/j\noptions a\noptions b\n"),
 	        "/k | /i /j | a b");
+	CU_ASSERT_STRING_EQUAL(
+	        read_menu(menu_loader_entry,
+	                "linux /k\ninitrd /i $more\noptions $a x=\"b  c\" $d\n"),
+	        "/k | /i | x=\"b c\"");
 	CU_ASSERT_STRING_EQUAL(read_menu(menu_loader_entry, "title x\n"), "no kernel");
 }
 
