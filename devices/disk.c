@@ -705,3 +705,9 @@ void disk_drain(struct disk *disk)
 	if (disk->io)
 		io_drain(disk->io);
 }
+
+void disk_cancel(struct disk *disk)
+{
+	if (disk->io)
+		io_cancel(disk->io);
+}

@@ -62,7 +62,7 @@ struct disk *disk_open(const struct disk_config *config);
  */
 enum { DISK_DATA_MAX = 16 << 20 };
 struct disk *disk_data_create(const void *data, size_t size, const char *instance);
-void disk_close(struct disk *disk); /* drains; takes NULL */
+void disk_close(struct disk *disk); /* cancels; takes NULL */
 const struct disk_info *disk_info(const struct disk *disk);
 
 /*
@@ -85,3 +85,5 @@ void disk_flush_queue(struct disk *disk);
 /* Waits until no request is under way; completions run inside. Lock held. Nothing to do
  * before disk_start(). */
 void disk_drain(struct disk *disk);
+/* The same for who has no more use for them: what goes on ends with -ECANCELED. */
+void disk_cancel(struct disk *disk);

@@ -18,8 +18,9 @@ enum {
 	SECTOR = 512,
 	QUEUE_SIZE = VIRTQUEUE_MAX,
 	REQUESTS = 64,
-	/* What one notification can start. */
+	/* What one notification can start: 4 GiB fit into each request. */
 	KICK_MAX = QUEUE_SIZE,
+	KICK_BYTES = 64 << 20,
 	DISCARD_SECTORS = 1 << 22,
 	/* Less: there are disks where zeroes have to be written. */
 	ZERO_SECTORS = 1 << 17,
@@ -59,7 +60,7 @@ static void disk_done(struct disk_request *disk, int result)
 {
 	struct request *request = (struct request *)disk;
 
-	if (result)
+	if (result && result != -ECANCELED)
 		log_guest(&request->blk->failed,
 		        "virtio-blk: the host cannot do it: %s", strerror(-result));
 	finish(request, result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
@@ -223,7 +224,7 @@ static void start(struct request *request)
 }
 
 /* Starts one request of the ring; false if there is none, or no room for it. */
-static bool start_next(struct virtio_blk *blk)
+static bool start_next(struct virtio_blk *blk, uint64_t *bytes)
 {
 	if (blk->free_count == 0)
 		return false;
@@ -232,6 +233,7 @@ static bool start_next(struct virtio_blk *blk)
 		return false;
 	blk->free_count--;
 	request->blk = blk;
+	*bytes += request->chain.out_size + request->chain.in_size;
 	start(request);
 	return true;
 }
@@ -244,15 +246,18 @@ static bool start_next(struct virtio_blk *blk)
 static void run(struct virtio_blk *blk)
 {
 	unsigned started = 0, before;
+	uint64_t bytes = 0;
+	bool enough;
 
 	do {
 		before = started;
-		while (started < KICK_MAX && start_next(blk))
+		while (!(enough = started >= KICK_MAX || bytes >= KICK_BYTES) &&
+		        start_next(blk, &bytes))
 			started++;
 		disk_flush_queue(blk->disk);
-	} while (started > before && started < KICK_MAX);
+	} while (started > before && !enough);
 	virtio_notify(&blk->virtio, 0);
-	if (started == KICK_MAX)
+	if (enough)
 		virtio_kick_later(&blk->virtio, 0);
 }
 
@@ -288,6 +293,11 @@ static void blk_drain(struct virtio *virtio)
 	virtio_notify(virtio, 0);
 }
 
+static void blk_reset(struct virtio *virtio)
+{
+	disk_cancel(((struct virtio_blk *)virtio)->disk);
+}
+
 static void blk_destroy(struct virtio *virtio)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)virtio;
@@ -308,7 +318,7 @@ static const struct virtio_type blk_type = {
         .attach = blk_attach,
         .activate = blk_activate,
         .kick = blk_kick,
-        .reset = blk_drain,
+        .reset = blk_reset,
         .pause = blk_drain,
         .destroy = blk_destroy,
 };

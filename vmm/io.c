@@ -5,6 +5,10 @@
  * within a segment goes on with a plain read or write of the segment's rest, so nothing
  * needs a changed copy of the segments.
  *
+ * A step transfers a few MiB at most. A request may be of 4 GiB, and a guest may make many:
+ * whoever waits for all of them to end, with the guest's reset or our own end before him,
+ * waits for the steps under way only.
+ *
  * A step that the ring refuses for reasons of its own (-EAGAIN, -EINTR; -ECANCELED when
  * the thread that had submitted it ended) is repeated by a system call.
  *
@@ -27,7 +31,11 @@
 #include "vmm/log.h"
 #include "vmm/loop.h"
 
-enum { ZEROES_SIZE = 256 << 10 };
+enum {
+	ZEROES_SIZE = 256 << 10,
+	/* More than a Linux guest asks for at once, and a few ms of any disk's time. */
+	STEP_SIZE = 4 << 20,
+};
 
 /* How a range becomes zero: the next way is tried where one is not supported. */
 enum { STEP_PUNCH, STEP_ZERO_RANGE, STEP_WRITE_ZEROES };
@@ -35,6 +43,7 @@ enum { STEP_PUNCH, STEP_ZERO_RANGE, STEP_WRITE_ZEROES };
 struct io {
 	struct io_uring ring;
 	bool async;
+	bool cancelling; /* no further step is made */
 	unsigned depth;
 	unsigned in_flight; /* queued or in the kernel; at most `depth` */
 	unsigned done;      /* calls of `done` so far */
@@ -67,6 +76,19 @@ static bool is_transfer(const struct io_request *request)
 	}
 }
 
+/* How many of the segments, which hold `rest` bytes, go into one step: one at least. */
+static unsigned segments_of_step(const struct iovec *iov, unsigned count, uint64_t rest)
+{
+	uint64_t size = iov->iov_len;
+	unsigned taken = 1;
+
+	if (rest <= STEP_SIZE)
+		return count;
+	while (taken < count && size + iov[taken].iov_len <= STEP_SIZE)
+		size += iov[taken++].iov_len;
+	return taken;
+}
+
 static void transfer_next(
         struct io *io, const struct io_request *request, struct transfer *transfer)
 {
@@ -84,6 +106,8 @@ static void transfer_next(
 	}
 	for (; count > 1 && skip >= iov->iov_len; iov++, count--)
 		skip -= iov->iov_len;
+	if (skip == 0)
+		count = segments_of_step(iov, count, rest);
 	if (skip == 0 && count > 1) {
 		transfer->iov = iov;
 		transfer->count = count;
@@ -91,6 +115,8 @@ static void transfer_next(
 	}
 	transfer->first.iov_base = (char *)iov->iov_base + skip;
 	transfer->first.iov_len = iov->iov_len - skip;
+	if (transfer->first.iov_len > STEP_SIZE)
+		transfer->first.iov_len = STEP_SIZE;
 }
 
 static int fallocate_mode(const struct io_request *request)
@@ -202,6 +228,10 @@ static void step_make(struct io *io, struct io_request *request)
 	int64_t result;
 	int final;
 
+	if (io->cancelling) {
+		complete(io, request, -ECANCELED);
+		return;
+	}
 	if (io->async && io->in_flight < io->depth) {
 		io->in_flight++;
 		step_queue(io, request);
@@ -322,13 +352,20 @@ void io_drain(struct io *io)
 	}
 }
 
+void io_cancel(struct io *io)
+{
+	io->cancelling = true;
+	io_drain(io);
+	io->cancelling = false;
+}
+
 void io_destroy(struct io *io)
 {
 	if (!io)
 		return;
 	loop_unwatch(io->watch);
 	pthread_mutex_lock(io->lock);
-	io_drain(io);
+	io_cancel(io);
 	pthread_mutex_unlock(io->lock);
 	if (io->async)
 		io_uring_queue_exit(&io->ring);

@@ -4,8 +4,9 @@
  *
  * Every call but io_create() and io_destroy() is made with the lock held that was given
  * to io_create(). A request ends with one call of `done`, with the lock held: on the
- * loop's thread, or inside io_submit(), io_flush() and io_drain(), because what the page
- * cache knows is complete when the kernel returns, and need not wait for a wake-up.
+ * loop's thread, or inside io_submit(), io_flush(), io_drain() and io_cancel(), because
+ * what the page cache knows is complete when the kernel returns, and need not wait for a
+ * wake-up.
  * Interrupted and short transfers are continued; the end of the file is -EIO.
  */
 #pragma once
@@ -56,7 +57,9 @@ void io_submit(struct io *io, struct io_request *request);
 void io_flush(struct io *io);
 /* Waits until nothing is under way; what is submitted meanwhile included. */
 void io_drain(struct io *io);
-void io_destroy(struct io *io); /* drains; takes NULL; not with the lock held */
+/* The same for who has no more use for the requests: what goes on ends with -ECANCELED. */
+void io_cancel(struct io *io);
+void io_destroy(struct io *io); /* cancels; takes NULL; not with the lock held */
 
 bool io_is_async(const struct io *io);
 

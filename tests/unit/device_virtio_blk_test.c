@@ -431,26 +431,59 @@ static void truncated_disk_gives_the_guest_an_error(void)
 	bench_destroy(&bench);
 }
 
+/* A disk of zeroes whose back end gets no ring. */
+static void bench_init_synchronous(struct bench *bench, off_t size)
+{
+	guest_init(&bench->guest);
+	bench->fd = memfd_create("disk", MFD_CLOEXEC);
+	CU_ASSERT_EQUAL(ftruncate(bench->fd, size), 0);
+	snprintf(bench->path, sizeof(bench->path), "/proc/self/fd/%d", bench->fd);
+	loop_fake_limit(bench->guest.host.loop, 0);
+	bench->guest.device = virtio_mmio_create(&bench->guest.host,
+	        virtio_blk_create(&bench->guest.host,
+	                disk_open(&(struct disk_config){.path = bench->path}), NULL),
+	        GUEST_GSI);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bench->guest.device);
+	loop_fake_limit(bench->guest.host.loop, 1); /* the timer of kick_later */
+	guest_start(&bench->guest, FEATURES, 1, SIZE);
+}
+
 static void without_watches_io_is_synchronous(void)
 {
 	struct bench bench;
 
-	guest_init(&bench.guest);
-	bench.fd = memfd_create("disk", MFD_CLOEXEC);
-	CU_ASSERT_EQUAL(ftruncate(bench.fd, SECTORS * 512), 0);
-	snprintf(bench.path, sizeof(bench.path), "/proc/self/fd/%d", bench.fd);
-	loop_fake_limit(bench.guest.host.loop, 0);
-	bench.guest.device = virtio_mmio_create(&bench.guest.host,
-	        virtio_blk_create(&bench.guest.host,
-	                disk_open(&(struct disk_config){.path = bench.path}), NULL),
-	        GUEST_GSI);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(bench.guest.device);
-	loop_fake_limit(bench.guest.host.loop, 1); /* the timer of kick_later */
-	guest_start(&bench.guest, FEATURES, 1, SIZE);
+	bench_init_synchronous(&bench, SECTORS * 512);
 	set_header(&bench, VIRTIO_BLK_T_IN, 42);
 	offer_many(&bench, SIZE);
 	complete_all(&bench);
 	CU_ASSERT_EQUAL(request(&bench, VIRTIO_BLK_T_OUT, 1, 512, false), 0);
+	bench_destroy(&bench);
+}
+
+/* A signal is not seen while a vCPU reads what its guest asked for. */
+static void a_notification_starts_no_more_than_some_mib(void)
+{
+	enum { REQUESTS = 3, PARTS = 130, PART = 512 << 10, TABLE = 0x10000 };
+	struct bench bench;
+	struct vring_desc *desc;
+
+	bench_init_synchronous(&bench, PARTS * PART);
+	set_header(&bench, VIRTIO_BLK_T_IN, 0);
+	desc = guest_at(&bench.guest, TABLE);
+	desc[0] = (struct vring_desc){HEADER, 16, VRING_DESC_F_NEXT, 1};
+	for (uint16_t i = 1; i <= PARTS; i++)
+		desc[i] = (struct vring_desc){BUFFER, PART,
+		        VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, (uint16_t)(i + 1)};
+	desc[PARTS + 1] = (struct vring_desc){STATUS, 1, VRING_DESC_F_WRITE, 0};
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		guest_describe(&bench.guest, 0, i, TABLE, (PARTS + 2) * sizeof(*desc),
+		        VRING_DESC_F_INDIRECT, 0);
+		guest_offer(&bench.guest, 0, SIZE, i);
+	}
+	guest_kick(&bench.guest, 0);
+	CU_ASSERT_EQUAL(guest_used(&bench.guest, 0)->idx, 1);
+	complete_all(&bench);
+	CU_ASSERT_EQUAL(*(uint8_t *)guest_at(&bench.guest, STATUS), 0);
 	bench_destroy(&bench);
 }
 
@@ -523,6 +556,7 @@ int main(void)
 	        UNIT(reset_and_pause_leave_nothing_under_way),
 	        UNIT(truncated_disk_gives_the_guest_an_error),
 	        UNIT(without_watches_io_is_synchronous),
+	        UNIT(a_notification_starts_no_more_than_some_mib),
 	        UNIT(locked_disk_is_refused),
 	        UNIT(what_is_no_disk_is_refused),
 	        {0},

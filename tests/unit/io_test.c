@@ -314,6 +314,39 @@ static void destroy_ends_what_is_under_way(void)
 	io_destroy(NULL);
 }
 
+/* One of 1 GiB, of which nothing is in the file: for the page cache, a fraction of a second. */
+static void long_requests_are_cut_short(void)
+{
+	enum { SEGMENTS = 64, SEGMENT = 16 << 20 };
+	struct test_request request = {.io = {.operation = IO_READ,
+	                                       .fd = memory_file(),
+	                                       .size = (uint64_t)SEGMENTS * SEGMENT,
+	                                       .iov_count = SEGMENTS,
+	                                       .done = ended}};
+	struct iovec iov[SEGMENTS];
+	struct bench bench;
+	void *data = mmap(NULL, SEGMENT, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CU_ASSERT_FATAL(data != MAP_FAILED);
+	CU_ASSERT(!ftruncate(request.io.fd, (off_t)request.io.size));
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		iov[i] = (struct iovec){data, SEGMENT};
+	request.io.iov = iov;
+	bench_init(&bench, false);
+	pthread_mutex_lock(&bench.lock);
+	io_submit(bench.io, &request.io);
+	io_flush(bench.io);
+	CU_ASSERT_FALSE(request.ended);
+	io_cancel(bench.io);
+	CU_ASSERT(request.ended && request.result == -ECANCELED);
+	CU_ASSERT(request.io.progress < request.io.size / 2);
+	pthread_mutex_unlock(&bench.lock);
+	bench_destroy(&bench);
+	munmap(data, SEGMENT);
+	close(request.io.fd);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -325,6 +358,7 @@ int main(void)
 	        UNIT(impossible_ranges_are_errors),
 	        UNIT(more_than_the_depth_and_drain),
 	        UNIT(destroy_ends_what_is_under_way),
+	        UNIT(long_requests_are_cut_short),
 	        {0},
 	};
 
