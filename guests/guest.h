@@ -50,6 +50,9 @@ struct memory_range {
 /* false past the last range of the memory map. */
 bool memory_range(unsigned index, struct memory_range *range);
 
+/* x86: of the initrd's, as `range`; false past the last. */
+bool module_range(unsigned index, struct memory_range *range);
+
 /* A pointer to guest address `guest`; one above 4 GiB is good until the next call. */
 void *memory_window(uint64_t guest);
 

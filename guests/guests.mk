@@ -6,7 +6,7 @@ ARCH ?= x86
 GUEST_CC ?= $(CROSS_COMPILE)gcc$(if $(SYSROOT), --sysroot=$(SYSROOT))
 
 # http is apart: it needs lwIP, which is fetched, and may fail alone.
-GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp pci pit
+GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp pci pit modules
 GUESTS_riscv := hello
 GUESTS := $(GUESTS_$(ARCH))
 

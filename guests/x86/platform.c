@@ -65,6 +65,18 @@ void console_put(char c)
 	out8(MAYFLY_COM1_PORT, (uint8_t)c);
 }
 
+bool module_range(unsigned index, struct memory_range *range)
+{
+	const struct hvm_module *modules = (const void *)start_info->modules;
+
+	if (index >= start_info->module_count)
+		return false;
+	*range = (struct memory_range){.start = modules[index].address,
+	        .size = modules[index].size,
+	        .ram = true};
+	return true;
+}
+
 bool memory_range(unsigned index, struct memory_range *range)
 {
 	const struct hvm_memory *map = (const void *)start_info->memory_map;

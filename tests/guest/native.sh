@@ -393,6 +393,45 @@ else
 	skip tap "needs root, /dev/net/tun and network namespaces"
 fi
 
+# Many VMs of one image: a 32 MiB initrd that each of 10 reads is in memory once. The bound is
+# 1.15 times the file, in KiB; what is each VM's own is listed beside it.
+share_an_initrd() {
+	local image=$work/initrd pids= shared own sums
+	head -c 32M /dev/urandom >"$image"
+	for n in 1 2 3 4 5 6 7 8 9 10; do
+		"$mayfly" run --mem 64M --initrd "$image" "$modules" <"$input" >"$work/sum.$n" 2>&1 &
+		pids="$pids $!"
+	done
+	all_read() { [ "$(cat "$work"/sum.* | grep -c '^modules: 33554432 bytes')" = 10 ]; }
+	if ! seconds=60 wait_for all_read; then
+		not_ok ten_vms_share_an_initrd "not all of them read it"
+	else
+		sums=$(sort -u "$work"/sum.* | wc -l)
+		read -r shared own < <(for pid in $pids; do cat "/proc/$pid/smaps"; done | awk -v image="$image" '
+			/^[0-9a-f]+-/ { file = $6 == image }
+			/^Pss:/ { if (file) shared += $2; }
+			/^Anonymous:/ { own += $2 }
+			END { print shared + 0, own + 0 }')
+		echo "# ten_vms_share_an_initrd: $shared KiB mapped from it by all, anonymous memory $own KiB"
+		check ten_vms_share_an_initrd [ "$shared" -ge 32000 -a "$shared" -le $((32768 * 115 / 100)) ]
+		equal ten_vms_read_the_same 1 "$sums"
+	fi
+	kill $pids
+	wait $pids
+} 2>/dev/null
+share_an_initrd
+
+# What a start of hello takes, in what can be counted: system calls, processes, libraries.
+if command -v strace >/dev/null; then
+	strace -f -qq -o "$work/calls" "$mayfly" run "$hello" <"$input" >"$work/out" 2>"$work/err"
+	calls=$(grep -c '(' "$work/calls")
+	check hello_makes_fewer_than_120_system_calls [ "$calls" -gt 20 -a "$calls" -lt 120 ]
+	equal hello_is_one_thread 1 "$(cut -d ' ' -f 1 "$work/calls" | sort -u | wc -l)"
+	check hello_opens_no_library eval '! grep -q "\.so" "$work/calls"'
+else
+	skip hello_makes_fewer_than_120_system_calls "no strace"
+fi
+
 # A hundred launches leave nothing behind.
 own_fds() {
 	ls "/proc/$$/fd" | wc -l
