@@ -258,6 +258,61 @@ static void json_strings_are_escaped(void)
 	}
 }
 
+static void disks_are_as_they_say(void)
+{
+	struct config config;
+
+	CU_ASSERT_EQUAL(
+	        parse(&config,
+	                "{\"kernel\":\"k\",\"ephemeral\":true,\"disk\":["
+	                "{\"path\":\"a\",\"format\":\"qcow2\",\"size\":\"2G\"},"
+	                "\"b,persist,backing\",{\"path\":\"c\",\"size\":\"3\"}]}"),
+	        0);
+	CU_ASSERT_EQUAL(config_finish(&config), 0);
+	CU_ASSERT_EQUAL(config_check(&config), 0);
+	CU_ASSERT_EQUAL(config.disks[0].format, DISK_QCOW2);
+	CU_ASSERT_EQUAL(config.disks[0].create_size, UINT64_C(2) << 30);
+	CU_ASSERT_TRUE(config.disks[0].ephemeral);
+	CU_ASSERT_FALSE(config.disks[1].ephemeral);
+	CU_ASSERT_TRUE(config.disks[1].backing);
+	CU_ASSERT_EQUAL(config.disks[1].format, DISK_BY_NAME);
+	CU_ASSERT_EQUAL(config.disks[2].create_size, 3 << 20);
+	config_destroy(&config);
+	CU_ASSERT_TRUE(refused("{\"kernel\":\"k\",\"disk\":\"a,format=vdi\"}"));
+	CU_ASSERT_TRUE(refused("{\"kernel\":\"k\",\"disk\":\"a,size=65T\"}"));
+	CU_ASSERT_TRUE(refused("{\"kernel\":\"k\",\"disk\":\"a,ephemeral,persist\"}"));
+	CU_ASSERT_TRUE(
+	        refused("{\"kernel\":\"k\",\"ephemeral\":true,\"persist\":true}"));
+	CU_ASSERT_TRUE(
+	        refused("{\"kernel\":\"k\",\"data\":\"a\",\"data-file\":\"b\"}"));
+	CU_ASSERT_TRUE(refused("{\"kernel\":\"k\",\"uuid\":\"1234\"}"));
+}
+
+static void published_ports_find_a_user_network(void)
+{
+	struct config config;
+
+	CU_ASSERT_EQUAL(
+	        parse(&config, "{\"kernel\":\"k\",\"publish\":[\"80:80\",\"81:81\"]}"),
+	        0);
+	CU_ASSERT_EQUAL(config_finish(&config), 0);
+	CU_ASSERT_EQUAL(config_check(&config), 0);
+	CU_ASSERT_EQUAL(config.nic_count, 1);
+	CU_ASSERT_TRUE(config.nics[0].user);
+	CU_ASSERT_EQUAL(config.nics[0].publish_count, 2);
+	config_destroy(&config);
+	/* The first of its kind, and not a port that it has. */
+	CU_ASSERT_EQUAL(
+	        parse(&config, "{\"kernel\":\"k\",\"publish\":\"80:80\",\"net\":["
+	                       "{\"tap\":\"t\"},\"user,publish=80:90\"]}"),
+	        0);
+	CU_ASSERT_EQUAL(config_finish(&config), 0);
+	CU_ASSERT_EQUAL(config.nic_count, 2);
+	CU_ASSERT_EQUAL(config.nics[1].publish_count, 2);
+	CU_ASSERT_EQUAL(config_check(&config), -EINVAL);
+	config_destroy(&config);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -267,6 +322,8 @@ int main(void)
 	        UNIT(conflicts_are_refused),
 	        UNIT(what_only_looks_like_a_conflict_is_taken),
 	        UNIT(memory_is_rounded_up_to_a_page),
+	        UNIT(disks_are_as_they_say),
+	        UNIT(published_ports_find_a_user_network),
 	        UNIT(command_line_has_a_limit),
 	        UNIT(unreadable_file_is_the_hosts_error),
 	        UNIT(json_strings_are_escaped),
