@@ -283,6 +283,24 @@ static void exit_carries_its_status(void)
 	device_destroy(device);
 }
 
+static void exit_has_the_ways_of_qemu(void)
+{
+	struct device *device = exit_create(setup());
+
+	put(device, 0x501, 2, 2);
+	put(device, 0x604, 2, 3);
+	out(0x604, 0x1fff, 2);
+	CU_ASSERT_EQUAL(machine.requests, 0);
+	out(0x604, 0x2000, 2);
+	CU_ASSERT_EQUAL(machine.request, REQUEST_POWEROFF);
+	out(0x501, 41, 2);
+	CU_ASSERT_EQUAL(machine.request, REQUEST_EXIT);
+	CU_ASSERT_EQUAL(machine.status, 83);
+	out(0x502, 41, 1);
+	CU_ASSERT_EQUAL(machine.requests, 2);
+	device_destroy(device);
+}
+
 static void marks_reach_the_timeline(void)
 {
 	struct device *device = exit_create(setup());
@@ -317,6 +335,7 @@ int main(void)
 	        UNIT(rtc_index_masks_the_nmi_bit),
 	        UNIT(pvpanic_reports_a_panic_only),
 	        UNIT(exit_carries_its_status),
+	        UNIT(exit_has_the_ways_of_qemu),
 	        UNIT(marks_reach_the_timeline),
 	        UNIT(table_names_each_device_once),
 	        {0},

@@ -292,6 +292,41 @@ static void as_many_devices_as_there_may_be(void)
 	test_end(&test);
 }
 
+/* A Multiboot kernel: lines that a PIC has come first, and there are no more than 16. */
+static void pc_has_lines_for_16_devices(void)
+{
+	static const uint32_t header[] = {0x1badb002, 0x10000, -0x1badb002 - 0x10000,
+	        0x100000, 0x100000, 0, 0, 0x100000};
+	struct said said;
+	struct test test;
+
+	test_begin(&test);
+	close(test.fd);
+	test.fd = image_file(header, sizeof(header), test.path);
+	test.config.disk_count = 16;
+	for (unsigned i = 0; i < 16; i++)
+		test.config.disks[i].path = "a";
+	test.config.arguments = "a";
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	CU_ASSERT(test.plan.needs.pc && test.plan.needs.irqchip);
+	CU_ASSERT_EQUAL(test.plan.virtio[0].gsi, 5);
+	CU_ASSERT_EQUAL(test.plan.virtio[15].gsi, 23);
+	for (unsigned i = 0; i < 16; i++)
+		for (unsigned j = 0; j < i; j++)
+			CU_ASSERT(test.plan.virtio[i].gsi != test.plan.virtio[j].gsi);
+	/* The image's name, then what was added for it; the user's come last. */
+	CU_ASSERT(!strncmp(test.plan.cmdline, strrchr(test.path, '/') + 1,
+	        strlen(strrchr(test.path, '/')) - 1));
+	CU_ASSERT(!strncmp(
+	        test.plan.cmdline + strlen(test.plan.cmdline) - 5, ":23 a", 5));
+	plan_destroy(&test.plan);
+	test.config.rng = true;
+	said_begin(&said);
+	CU_ASSERT_EQUAL(test_plan(&test), -EINVAL);
+	CU_ASSERT(said_exactly(&said, "at most 16 devices"));
+	test_end(&test);
+}
+
 static void memory_is_the_images_default_or_as_asked_in_whole_pages(void)
 {
 	static const struct {
@@ -337,6 +372,7 @@ int main(void)
 	        UNIT(devices_have_an_order_and_a_place),
 	        UNIT(pci_devices_have_a_slot_and_linux_looks_for_them),
 	        UNIT(as_many_devices_as_there_may_be),
+	        UNIT(pc_has_lines_for_16_devices),
 	        UNIT(memory_is_the_images_default_or_as_asked_in_whole_pages),
 	        {0},
 	};

@@ -71,6 +71,8 @@ for image in /solo5/test_*.virtio; do
 	name=${name%.virtio}
 	case $name in
 	fpu | globals | hello | quiet | time | tls) runs virtio_$name 83 SUCCESS $image -- Hello_Solo5 ;;
+	blk) runs virtio_$name 83 SUCCESS --transport pci --disk first $image ;;
+	net_mtu) runs virtio_$name 83 'MTU is' --transport pci --net tap=t0 $image ;;
 	exception | zeropage | notls | ssp) runs virtio_$name 83 "[Aa][Bb][Oo][Rr][Tt]" $image ;;
 	esac
 done
