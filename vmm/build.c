@@ -401,6 +401,8 @@ void vm_destroy(struct vm *vm)
 		nic_close(vm->nics[i]);
 	console_destroy(vm->console);
 	loop_destroy(vm->loop);
+	/* Up to here guest memory was looked at, and vCPU 0's page is there. */
+	signals_stop();
 	/* The one that failed, too: the array was zeroed. */
 	for (unsigned i = 0; vm->vcpus && i < vm->plan->config->cpus; i++)
 		vcpu_destroy(&vm->vcpus[i]);

@@ -101,7 +101,6 @@ struct vm_result vm_run(struct vm *vm)
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		vcpu_join(&vm->vcpus[i]);
 	loop_stop(vm->loop);
-	signals_stop();
 	/* What was asked to end does not start again by rebooting. */
 	if (vm->signal && vm->result.end == END_RESET)
 		vm->result = (struct vm_result){END_SIGNAL, vm->signal};

@@ -191,6 +191,32 @@ waits_without_input() {
 waits_without_input input_at_its_end '</dev/null'
 waits_without_input input_closed '<&-'
 
+# An image of 1 MiB, which is mapped: it says so, waits for a key and crashes.
+python3 - "$work/cut" <<'PYTHON'
+import struct, sys
+entry = struct.pack('<III4sQ', 4, 8, 18, b'Xen', 0x100000)
+#      mov $0x3f8,%dx; mov $'r',%al; out; mov $0x3fd,%dx; 1: in; test $1,%al; jz 1b; ud2
+code = bytes.fromhex('66baf803 b072 ee 66bafd03 ec a801 74fb 0f0b')
+data = bytearray(b'\1' * 0x101000)
+head = struct.pack('<4sBBB9xHHIQQQIHHHHHH', b'\x7fELF', 2, 1, 1, 2, 62, 1, 0x100000, 64, 0, 0,
+                   64, 56, 2, 0, 0, 0)
+head += struct.pack('<IIQQQQQQ', 4, 4, 0x800, 0, 0, len(entry), len(entry), 4)
+head += struct.pack('<IIQQQQQQ', 1, 7, 0x1000, 0x100000, 0x100000, 1 << 20, 1 << 20, 4096)
+for at, part in (0, head), (0x800, entry), (0x1000, code):
+    data[at:at + len(part)] = part
+open(sys.argv[1], 'wb').write(data)
+PYTHON
+exec 5<>"$work/keys"
+input=$work/keys
+start --core "$work/core" "$work/cut"
+wait_for has out r
+truncate -s 8192 "$work/cut"
+echo >&5
+finished
+exec 5>&-
+input=/dev/null
+ends core_of_a_cut_image 3 r 'memory and registers are in'
+
 # Output that does not take it.
 via="sh $work/with >&-" runs output_closed 0 '' '' "$hello"
 via="sh $work/with >/dev/full" runs output_full_disk 0 '' 'dropped' "$hello"
