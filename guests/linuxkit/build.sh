@@ -34,7 +34,7 @@ bed_system "$work/drivers"
 bed_modules "$work/drivers" $drivers
 install -m 755 "$own/drivers-init" "$work/drivers/init"
 bed_cpio "$work/drivers" | gzip -n >"$out/kit-drivers.img"
-cp -r "$work/drivers/lib/modules" "$work/root/lib/"
+bed_modules "$work/root" virtio_mmio virtio_blk virtio_net
 
 # kernel+initrd, tar-kernel-initrd
 cp "$kernel" "$out/kit-kernel"

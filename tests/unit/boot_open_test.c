@@ -12,8 +12,8 @@ static void folder_create(char *folder)
 
 static void folder_destroy(const char *folder)
 {
-	static const char *const names[] = {
-	        "x", "x-kernel", "x-initrd.img", "x-cmdline", "fifo", "link", "initrd"};
+	static const char *const names[] = {"x", "x-kernel", "x-initrd.img",
+	        "x-cmdline", "x.iso", "x-squashfs.img", "fifo", "link", "initrd"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (unlink(names[i]))
@@ -107,6 +107,32 @@ static void linuxkit_name_brings_three_files(void)
 	CU_ASSERT_STRING_EQUAL(source.cmdline, "quiet  a=b");
 	CU_ASSERT(fcntl(source.kernel_fd, F_GETFD) & FD_CLOEXEC);
 	CU_ASSERT(fcntl(source.initrd_fds[0], F_GETFD) & FD_CLOEXEC);
+	boot_close(&source);
+	folder_destroy(folder);
+}
+
+static void root_disk_stands_in_for_an_initrd(void)
+{
+	struct boot_source source;
+	char folder[64];
+
+	folder_create(folder);
+	kernel_write("x-kernel");
+	file_write("x.iso", "iso", 3);
+	file_write("x-cmdline", "quiet", 5);
+	CU_ASSERT_FATAL(!opens(&source, "x"));
+	CU_ASSERT_STRING_EQUAL(source.disk_path, "x.iso");
+	CU_ASSERT(source.disk_readonly && !source.initrd_count);
+	CU_ASSERT_STRING_EQUAL(source.cmdline, "root=/dev/vda quiet");
+	boot_close(&source);
+	file_write("x-squashfs.img", "sqsh", 4);
+	CU_ASSERT_FATAL(!opens(&source, "x"));
+	CU_ASSERT_STRING_EQUAL(source.disk_path, "x-squashfs.img");
+	boot_close(&source);
+	file_write("x-initrd.img", "cpio", 4);
+	CU_ASSERT_FATAL(!opens(&source, "x"));
+	CU_ASSERT(!source.disk_path && source.initrd_count == 1);
+	CU_ASSERT_STRING_EQUAL(source.cmdline, "quiet");
 	boot_close(&source);
 	folder_destroy(folder);
 }
@@ -281,6 +307,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 	        UNIT(linuxkit_name_brings_three_files),
+	        UNIT(root_disk_stands_in_for_an_initrd),
 	        UNIT(file_of_that_name_comes_first),
 	        UNIT(given_initrds_replace_the_images_own),
 	        UNIT(failures_leave_nothing_open),
