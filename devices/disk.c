@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/disk_format.h"
@@ -19,6 +20,9 @@
 
 /* Segments of a piece: 256 KiB of a guest's scattered pages. */
 enum { PIECE_SEGMENTS = 64 };
+
+/* A lock that is not to be had is waited for, for 0.2 s. */
+enum { LOCK_TRIES = 20, LOCK_PAUSE_NS = 10000000 };
 
 struct transfer {
 	struct transfer *next; /* of the free or of the waiting ones */
@@ -143,9 +147,16 @@ static int lock_file(int fd, const char *path, bool readonly)
 	        .l_type = readonly ? F_RDLCK : F_WRLCK,
 	        .l_whence = SEEK_SET,
 	};
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
 
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
+	/* The kernel ends a killed monitor's ring, and its locks, a moment after it. */
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	if (errno != EAGAIN && errno != EACCES)
 		return log_error(
 		        -errno, "--disk: cannot lock '%s': %s", path, strerror(errno));
