@@ -37,6 +37,7 @@ static_assert(GSI_COUNT == 64, "struct ioapic_state has a bit a pin");
 
 struct ioapic {
 	struct device device;
+	unsigned pins;
 	struct ioapic_output output;
 	struct ioapic_state state;
 };
@@ -140,10 +141,10 @@ static uint32_t read_selected(const struct ioapic *ioapic)
 	case IOAPIC_ARBITRATION:
 		return state->id;
 	case IOAPIC_VERSION:
-		return VERSION | (GSI_COUNT - 1) << 16;
+		return VERSION | (ioapic->pins - 1) << 16;
 	default:
-		if (half >=
-		        2 * GSI_COUNT) /* IOREGSEL below the table: wraps, so large */
+		/* IOREGSEL below the table: wraps, so large. */
+		if (half >= 2 * ioapic->pins)
 			return UINT32_MAX;
 		return state->entries[half / 2] >> half % 2 * 32;
 	}
@@ -155,7 +156,7 @@ static void write_selected(struct ioapic *ioapic, uint32_t value)
 
 	if (ioapic->state.select == IOAPIC_ID)
 		ioapic->state.id = value & ID_MASK;
-	else if (half < 2 * GSI_COUNT)
+	else if (half < 2 * ioapic->pins)
 		write_entry(ioapic, half, value);
 }
 
@@ -250,7 +251,7 @@ static void ioapic_destroy(struct device *device)
 
 static const struct device_type ioapic_type = {
         .name = "ioapic",
-        .help = "interrupt controller of 64 pins",
+        .help = "interrupt controller of 24 pins or more",
         .destroy = ioapic_destroy,
         .read = ioapic_read,
         .write = ioapic_write,
@@ -261,7 +262,7 @@ static const struct device_type ioapic_type = {
 };
 
 struct device *ioapic_create(
-        struct device_host *host, const struct ioapic_output *output)
+        struct device_host *host, const struct ioapic_output *output, unsigned pins)
 {
 	struct ioapic *ioapic = calloc(1, sizeof(*ioapic));
 
@@ -271,6 +272,7 @@ struct device *ioapic_create(
 	}
 	device_init(&ioapic->device, &ioapic_type, host);
 	ioapic->output = *output;
+	ioapic->pins = pins;
 	for (unsigned pin = 0; pin < GSI_COUNT; pin++)
 		ioapic->state.entries[pin] = ENTRY_MASKED;
 	return &ioapic->device;

@@ -1,6 +1,6 @@
 /*
- * A user-space IOAPIC (Intel 82093AA; version 0x20, with an EOI register) of GSI_COUNT
- * pins, for KVM's split irqchip: an interrupt leaves it as an MSI.
+ * A user-space IOAPIC (Intel 82093AA; version 0x20, with an EOI register) of up to
+ * GSI_COUNT pins, for KVM's split irqchip: an interrupt leaves it as an MSI.
  *
  * Its lock is the device's own, which the bus holds during guest accesses, and the last
  * in lock order: the functions below may be called from any thread with any other
@@ -25,9 +25,12 @@ struct ioapic_output {
 	void *context;
 };
 
-/* NULL (logged) on failure. One window of LAYOUT_IOAPIC_SIZE bytes. */
+/*
+ * NULL (logged) on failure. One window of LAYOUT_IOAPIC_SIZE bytes. The guest reads and
+ * writes each of the `pins` (at most GSI_COUNT) several times when it starts.
+ */
 struct device *ioapic_create(
-        struct device_host *host, const struct ioapic_output *output);
+        struct device_host *host, const struct ioapic_output *output, unsigned pins);
 
 /*
  * Sets the line of `gsi`. As in KVM's own IOAPIC, an edge on a masked pin is lost, a

@@ -46,5 +46,6 @@ enum {
 	GSI_GED = 9,
 	GSI_VIRTIO = 16, /* and one more for each further virtio-mmio device */
 	GSI_COUNT = 64,
+	GSI_COUNT_PC = 24,
 	LAYOUT_VIRTIO_COUNT = GSI_COUNT - GSI_VIRTIO,
 };

@@ -157,12 +157,23 @@ static void route_level(
 	ioctl(vm->fd, KVM_SET_GSI_ROUTING, routing);
 }
 
+/* As many as a PC has, or what the last of the devices needs. */
+static unsigned ioapic_pins(const struct plan *plan)
+{
+	unsigned pins = GSI_COUNT_PC;
+
+	for (unsigned i = 0; i < plan->virtio_count; i++)
+		if (plan->virtio[i].gsi >= pins)
+			pins = plan->virtio[i].gsi + 1;
+	return pins;
+}
+
 static int add_ioapic(struct vm *vm)
 {
 	const struct ioapic_output output = {send_msi, route_level, vm};
 	int error;
 
-	vm->arch->ioapic = ioapic_create(&vm->host, &output);
+	vm->arch->ioapic = ioapic_create(&vm->host, &output, ioapic_pins(vm->plan));
 	error = vm_add_device(vm, vm->arch->ioapic);
 	return error ? error
 	             : vm_add_mmio(vm, vm->arch->ioapic, LAYOUT_IOAPIC,

@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned sent = 0;
 	const struct ioapic_output output = {send, route, &sent};
 	struct device_host host = {0};
-	struct device *device = ioapic_create(&host, &output);
+	struct device *device = ioapic_create(&host, &output, GSI_COUNT);
 	struct bus bus = {0};
 	struct step step;
 

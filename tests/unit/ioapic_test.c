@@ -45,7 +45,7 @@ static void create(struct fake *fake)
 	const struct ioapic_output output = {send, route, fake};
 
 	*fake = (struct fake){0};
-	fake->device = ioapic_create(&fake->host, &output);
+	fake->device = ioapic_create(&fake->host, &output, GSI_COUNT);
 	CU_ASSERT_FATAL(fake->device != NULL);
 }
 
@@ -128,6 +128,23 @@ static void last_entry_is_the_last_register(void)
 	CU_ASSERT_EQUAL(read_indirect(&fake, 0x10 + 2 * 64), UINT32_MAX);
 	CU_ASSERT_EQUAL(read_indirect(&fake, 0xff), UINT32_MAX);
 	CU_ASSERT_EQUAL(fake.routes, 1);
+	device_destroy(fake.device);
+}
+
+static void pins_end_where_they_were_said_to(void)
+{
+	const struct ioapic_output output = {send, route, NULL};
+	struct fake fake = {0};
+
+	fake.device = ioapic_create(&fake.host, &output, 24);
+	CU_ASSERT_FATAL(fake.device != NULL);
+	write32(&fake, 0, 1);
+	CU_ASSERT_EQUAL(read32(&fake, 0x10) >> 16, 23);
+	write32(&fake, 0, 0x10 + 2 * 23);
+	CU_ASSERT_EQUAL(read32(&fake, 0x10), 0x10000);
+	write32(&fake, 0, 0x10 + 2 * 24);
+	write32(&fake, 0x10, 0);
+	CU_ASSERT_EQUAL(read32(&fake, 0x10), UINT32_MAX);
 	device_destroy(fake.device);
 }
 
@@ -331,6 +348,7 @@ int main(void)
 	        UNIT(version_tells_64_pins_and_eoi),
 	        UNIT(pins_start_masked),
 	        UNIT(last_entry_is_the_last_register),
+	        UNIT(pins_end_where_they_were_said_to),
 	        UNIT(edge_is_sent_once_for_each_rise),
 	        UNIT(edge_on_a_masked_pin_is_lost),
 	        UNIT(level_repeats_after_eoi_while_high),
