@@ -379,6 +379,27 @@ static int open_image(struct boot_source *source, const struct config *config,
 	return boot_choose(source, protocol);
 }
 
+/* The image as a disk, if it is one. */
+static int attach_image(struct plan *plan)
+{
+	const struct boot_source *source = &plan->source;
+	bool persist = plan->config->persist;
+
+	if (!source->disk_path)
+		return 0;
+	if (persist && source->disk_unpacked)
+		return log_error(-EINVAL,
+		        "--persist: the disk in '%s' is unpacked into memory: unpack "
+		        "it to keep what is written",
+		        source->name);
+	plan->image_disk = (struct disk_config){
+	        .path = source->disk_path,
+	        .readonly = source->disk_readonly,
+	        .ephemeral = !source->disk_readonly && !persist,
+	};
+	return 0;
+}
+
 int plan_create(
         struct plan *plan, const struct config *config, struct timeline *timeline)
 {
@@ -389,12 +410,9 @@ int plan_create(
 	if (error)
 		return error;
 	plan->needs = plan->source.needs;
-	if (plan->source.disk_path)
-		plan->image_disk = (struct disk_config){
-		        .path = plan->source.disk_path,
-		        .readonly = plan->source.disk_readonly,
-		        .ephemeral = !plan->source.disk_readonly && !config->persist,
-		};
+	error = attach_image(plan);
+	if (error)
+		return error;
 	error = plan->source.declares_devices ? attach_devices(plan)
 	                                      : place_devices(plan);
 	if (error)

@@ -164,6 +164,7 @@ while IFS=$'\t' read -r image text; do
 done <"$work/damaged"
 equal damaged_images_are_many yes "$([ "$(wc -l <"$work/damaged")" -ge 60 ] && echo yes)"
 python3 "$images_py" good "$work/good" "$images/bzimage"
+bad image_unpacked_persists 1 "--persist: .*unpacked into memory" --persist "$work/good/gcp.img.tar.gz"
 for image in "$work"/good/*; do
 	timeout 5 "$mayfly" inspect --json "$image" >"$work/out" 2>"$work/err"
 	equal "image_${image##*/}_is_read" "5120 600 quiet" "$(python3 -c 'import json, sys
