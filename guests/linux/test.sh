@@ -1,7 +1,7 @@
 #!/bin/sh
-# test.sh [GROUP...]: build/linux/kernel in the nested bed of tests/guest. Without arguments: how long it takes from the
-# monitor's exec to the guest's init, beside Debian's cloud kernel (bench.sh). With groups of the bed (boot exits disk net
-# console report): those, with this kernel and no modules in place of Debian's. LINUX_KERNEL names another kernel.
+# test.sh GROUP...: build/linux/kernel in the nested bed of tests/guest: groups of the bed (boot exits disk net console
+# report) with this kernel and no modules in place of Debian's. LINUX_KERNEL names another kernel. How long it takes from
+# the monitor's exec to the guest's init, make bench-nested tells.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 here=$top/tests/guest
@@ -21,17 +21,7 @@ cp -a "$bed/l2-system" "$work/system"
 rm -rf "$work/system/lib/modules"
 mkdir "$work/system/lib/modules"
 : >"$work/system/lib/modules/order"
-bed_cpio "$work/system" | gzip -1 -n >"$guests/small-initrd.img"
-
-if [ $# -gt 0 ]; then
-	mv "$guests/small-initrd.img" "$guests/debian-initrd.img"
-	cp "$kernel" "$guests/debian-kernel"
-	cp "$kernel" "$guests/vmlinux"
-else
-	cp "$kernel" "$guests/small-kernel"
-	cp "$top/guests/linux/bench.sh" "$work/overlay/checks/bench_linux.sh"
-	# Virtual time that counts instructions: the same at each run, on any machine.
-	export BED_ICOUNT=1
-	set -- bench_linux
-fi
+bed_cpio "$work/system" | gzip -1 -n >"$guests/debian-initrd.img"
+cp "$kernel" "$guests/debian-kernel"
+cp "$kernel" "$guests/vmlinux"
 BED_OVERLAY=$work/overlay "$here/run.sh" "$@"
