@@ -56,7 +56,10 @@ bool module_range(unsigned index, struct memory_range *range);
 /* A pointer to guest address `guest`; one above 4 GiB is good until the next call. */
 void *memory_window(uint64_t guest);
 
-/* x86/irq.c: guests with MAYFLY_NEEDS_IRQCHIP only */
+/* Where the virtio-mmio device `index` is; false past the last. */
+bool virtio_place(unsigned index, uintptr_t *registers, unsigned *irq);
+
+/* x86/irq.c, riscv/irq.c: guests with MAYFLY_NEEDS_IRQCHIP only */
 
 #define IRQ_TIMER 24 /* in the answer of irq_wait() */
 #define NEVER     UINT64_MAX

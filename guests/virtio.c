@@ -28,26 +28,10 @@ static void register_write64(
 	register_write(virtio, low + 4, (uint32_t)(guest >> 32));
 }
 
-/* The value of a virtio_mmio.device= option: size@base:irq. */
-static bool place_parse(const char *text, struct virtio *virtio)
-{
-	for (; *text != '@'; text++)
-		if (*text == '\0' || *text == ' ')
-			return false;
-	virtio->registers = number_parse(text + 1, &text);
-	if (*text != ':')
-		return false;
-	virtio->irq = (unsigned)number_parse(text + 1, &text);
-	return true;
-}
-
 static int find(struct virtio *virtio, uint32_t type, unsigned nth)
 {
-	const char *at = command_line;
-
-	while ((at = option_find(at, "virtio_mmio.device"))) {
-		if (!place_parse(at, virtio) ||
-		        register_read(virtio, VIRTIO_MMIO_MAGIC_VALUE) != MAGIC ||
+	for (unsigned n = 0; virtio_place(n, &virtio->registers, &virtio->irq); n++) {
+		if (register_read(virtio, VIRTIO_MMIO_MAGIC_VALUE) != MAGIC ||
 		        register_read(virtio, VIRTIO_MMIO_VERSION) != 2 ||
 		        register_read(virtio, VIRTIO_MMIO_DEVICE_ID) != type)
 			continue;

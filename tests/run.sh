@@ -3,11 +3,11 @@
 # `not ok NAME: why` or `skip NAME: why`; these are counted here. A runner that fails
 # without saying what is one failure more.
 #
-#   run.sh [GROUP...]    unit fuzz native input nested (all of them)
+#   run.sh [GROUP...]    unit input native fuzz nested riscv (all of them)
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
-groups=${*:-unit input native fuzz nested}
+groups=${*:-unit input native fuzz nested riscv}
 passed=0 failed=0 skipped=0 times=
 
 run_unit() {
@@ -34,6 +34,21 @@ run_native() {
 	return $status
 }
 run_nested() { tests/guest/run.sh; }
+# The monitor for RISC-V: its unit tests in QEMU's user mode, then guests in a bed of its own.
+run_riscv() {
+	local make="make -s ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc"
+	local status=0 program qemu=build/riscv/qemu/usr/bin/qemu-riscv64
+	command -v riscv64-linux-gnu-gcc >/dev/null || { echo "skip riscv: no riscv64-linux-gnu-gcc"; return; }
+	$make sysroot && tests/debian.sh trixie amd64 build/riscv/qemu qemu-system-riscv qemu-user opensbi ||
+		{ echo "skip riscv: Debian's packages for riscv64 cannot be had"; return; }
+	$make -j2 all guests unit-tests || return
+	for program in build/riscv/tests/unit/*_test; do
+		"$qemu" -L build/riscv/sysroot "$program" || { status=$?; echo "   $program: status $status"; }
+	done
+	BED_ARCH=riscv tests/guest/run.sh riscv disk net console || status=$?
+	BED_ARCH=riscv BED_AIA=no tests/guest/run.sh riscv || status=$?
+	return $status
+}
 
 count() { grep -c "^$1 " "$log"; }
 

@@ -99,3 +99,25 @@ void *memory_window(uint64_t guest)
 	__asm__ volatile("invlpg (%0)" : : "r"(WINDOW_ADDRESS) : "memory");
 	return (void *)(WINDOW_ADDRESS + (guest - page));
 }
+
+/* Of the options virtio_mmio.device=size@base:irq. */
+bool virtio_place(unsigned index, uintptr_t *registers, unsigned *irq)
+{
+	const char *at = command_line;
+
+	while ((at = option_find(at, "virtio_mmio.device"))) {
+		const char *text = at;
+
+		while (*text && *text != ' ' && *text != '@')
+			text++;
+		if (*text != '@')
+			continue;
+		*registers = number_parse(text + 1, &text);
+		if (*text != ':')
+			continue;
+		*irq = (unsigned)number_parse(text + 1, &text);
+		if (index-- == 0)
+			return true;
+	}
+	return false;
+}

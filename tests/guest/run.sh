@@ -29,7 +29,7 @@ skip_all() {
 # no timer wakes it. Status 1 when it used no CPU time for 30 s, which a host that only waits does.
 boot_group() {
 	# In the background, since a shell acts on a signal only between its commands.
-	bed_boot "$1" "$work" "${BED_LIMIT:-600}" >"$log" &
+	bed_boot "$1" "$work" "${BED_LIMIT:-$bed_limit}" >"$log" &
 	job=$!
 	before=
 	quiet=0

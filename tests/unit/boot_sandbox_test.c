@@ -63,7 +63,7 @@ static int maps_code(void *context, void *memory)
 
 static int spins(void *context, void *memory)
 {
-	volatile char *byte = memory;
+	volatile signed char *byte = memory;
 
 	(void)context;
 	while (*byte >= 0)

@@ -25,3 +25,26 @@ run_guest /guests/hello
 equal hello "0:Hello from Mayfly!" "$status:$(tr -d '\r' <console)"
 boots image_$controller 1 256 poweroff /guests/debian
 boots image_${controller}_2_harts 2 512 reboot /guests/debian
+
+# status_of NAME WANTED TEXT ARGUMENTS...: a unikernel's status, and a line that it prints; "": none.
+status_of() {
+	name=$1
+	wanted=$2
+	text=$3
+	shift 3
+	run_guest "$@"
+	equal "$name" "$wanted:${text:+said}" "$status:$(grep -q "$text" console && echo "${text:+said}")"
+}
+
+status_of exit_has_its_status 7 '' /guests/exit -- exit=7
+status_of cmdline_reaches_the_guest 0 '^cmdline: word=1' /guests/cmdline -- word=1
+status_of memory_is_what_was_asked_for 0 '^memory: 65536 KiB of RAM' --mem 64M /guests/memory
+status_of rng_interrupts 0 '' --rng /guests/rng
+
+start_guest --net user,publish=8088:80 /guests/http
+wait_for 30 grep -q '^http: listening' console
+page=$(timeout 20 wget -q -O - http://127.0.0.1:8088/)
+timeout 20 wget -q -O /dev/null http://127.0.0.1:8088/exit/5
+end_guest
+equal http_serves_a_page "Hello from Mayfly over HTTP" "$page"
+equal http_exits_with_its_status 5 "$status"
