@@ -139,6 +139,15 @@ bed_images() {
 		cpio -o -H newc -R 0:0 --quiet -L)
 }
 
+# bed_only FILES: a cpio of programs of this machine and of what they load.
+bed_only() {
+	system=$(mktemp -d "$bed/programs.XXXXXX")
+	mkdir "$system/bin"
+	bed_programs "$system" "$@"
+	bed_cpio "$system"
+	rm -rf "$system"
+}
+
 # bed_monitor FILE: a cpio of the monitor alone. It is static, but its user-mode network needs libslirp and ld.so.
 bed_monitor() {
 	system=$(mktemp -d "$bed/monitor.XXXXXX")
@@ -183,6 +192,7 @@ bed_boot() {
 	esac
 	case $group in
 	images*) bed_images >>"$directory/initrd" ;;
+	disk) bed_only $(bed_disk_programs) >>"$directory/initrd" ;;
 	esac
 	bed_monitor "$directory/monitor.cpio"
 	cat "$directory/monitor.cpio" >>"$directory/initrd"

@@ -73,6 +73,11 @@ bed_host_programs() {
 	command -v e2fsck
 }
 
+# What only l1/disk.sh uses.
+bed_disk_programs() {
+	command -v qemu-img
+}
+
 bed_slirp() {
 	ldconfig -p | sed -n 's/.*libslirp\.so\.0 .*x86-64.* => //p' | head -n 1
 }
@@ -114,7 +119,7 @@ bed_qemu() {
 }
 
 # QEMU 7.2's SVM now and then loses an interrupt that comes while a guest runs. If that was a one-shot timer, L1 sleeps for
-# ever; one that ticks comes again.
+# ever; one that ticks comes again. Nor does L1 try whether its timer ticks: on a loaded machine it may not while L1 looks.
 bed_ticking() {
-	[ "${BED_ICOUNT:-0}" = 1 ] || echo nohz=off highres=off
+	[ "${BED_ICOUNT:-0}" = 1 ] || echo nohz=off highres=off no_timer_check
 }

@@ -77,6 +77,8 @@ check qcow2_was_written [ -n "$(said qcow2)" ]
 equal state_holds_the_uuid "$(cat kept/uuid) Mayfly" "$(said uuid)"
 equal instance_is_the_uuid "$(cat kept/uuid)" "$(said instance)"
 equal state_holds_the_address "$(cat kept/mac-addr)" "$(said mac)"
+check qcow2_of_a_guest_is_whole_for_qemu_img qemu-img check -q kept/new.qcow2
+check qcow2_of_a_guest_equals_its_raw_disk qemu-img compare -q kept/new.qcow2 raw.img
 written=$(said qcow2)
 uuid=$(said uuid)
 mac=$(said mac)
