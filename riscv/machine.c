@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "boot/layout.h"
 #include "devices/devices.h"
@@ -16,6 +17,7 @@
 #include "riscv/layout.h"
 #include "riscv/plic.h"
 #include "vmm/arch.h"
+#include "vmm/host.h"
 #include "vmm/log.h"
 #include "vmm/vm.h"
 
@@ -59,6 +61,28 @@ int arch_check_host(const struct plan *plan)
 {
 	(void)plan;
 	return 0;
+}
+
+void arch_host(struct host *host)
+{
+	struct kvm_create_device aia = {
+	        .type = KVM_DEV_TYPE_RISCV_AIA, .flags = KVM_CREATE_DEVICE_TEST};
+	bool has_aia = !ioctl(host->vm_fd, KVM_CREATE_DEVICE, &aia);
+	struct vcpu vcpu = {.fd = ioctl(host->vm_fd, KVM_CREATE_VCPU, 0UL)};
+	char text[ISA_TEXT];
+	struct isa isa;
+
+	host_add(host, "interrupts",
+	        has_aia ? NULL : "slower: each interrupt of a device is an exit or two",
+	        has_aia ? "AIA in KVM: APLIC and IMSICs" : "PLIC in Mayfly");
+	if (vcpu.fd < 0 || isa_fetch(&isa, &vcpu) < 0)
+		return;
+	isa_string(&isa, text);
+	host_add(host, "isa", NULL, "%s", text);
+	host_add(host, "mmu", NULL, "%s", isa_mmu(&isa));
+	host_add(
+	        host, "timebase", NULL, "%llu Hz", (unsigned long long)isa.timebase_hz);
+	close(vcpu.fd);
 }
 
 /* The device tree tells it. */

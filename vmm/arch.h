@@ -9,6 +9,7 @@
 
 #include "boot/boot.h"
 
+struct host;
 struct kvm_run;
 struct plan;
 struct vcpu;
@@ -70,3 +71,5 @@ int arch_core_registers(struct vcpu *vcpu, void *registers);
 void arch_dump(struct vcpu *vcpu);
 /* The MMIO transport's description on a command line, if there is one. */
 int arch_virtio_argument(char *text, unsigned size, uint64_t base, unsigned gsi);
+/* For `inspect --host`: what only this architecture's KVM has; host_add() each. */
+void arch_host(struct host *host);

@@ -9,6 +9,7 @@
 #include "devices/devices.h"
 #include "vmm/bench.h"
 #include "vmm/config.h"
+#include "vmm/host.h"
 #include "vmm/inspect.h"
 #include "vmm/log.h"
 #include "vmm/options.h"
@@ -271,6 +272,10 @@ static const struct option inspect_options[] = {
                 .help = "as one JSON object",
                 .parse = option_switch,
                 .size = 1},
+        {.name = "host",
+                .help = "what this host's KVM offers, instead of an IMAGE",
+                .parse = option_switch,
+                .size = 1},
         {.name = "help", .help = "show this help", .command_line = true},
         {0},
 };
@@ -366,7 +371,7 @@ static int inspect(char **words)
 {
 	struct survey survey;
 	struct word word;
-	bool json = false;
+	bool json = false, host = false;
 
 	if (survey_words(words, "inspect", inspect_options, &survey))
 		return STATUS_USAGE;
@@ -374,14 +379,23 @@ static int inspect(char **words)
 		help_inspect();
 		return finish_output(STATUS_OK);
 	}
+	while (word_next(&words, inspect_options, &word) > 0) {
+		if (is(&word, "host") &&
+		        option_set(word.option, &host, "--host", (char *)word.value))
+			return STATUS_USAGE;
+		if (is(&word, "json") &&
+		        option_set(word.option, &json, "--json", (char *)word.value))
+			return STATUS_USAGE;
+	}
+	if (host && (survey.operand || *survey.rest))
+		return log_error(STATUS_USAGE, "inspect: --host takes no IMAGE: mayfly "
+		                               "inspect --host [--json]");
+	if (host)
+		return finish_output(inspect_host(json));
 	if (!survey.operand || *survey.rest)
 		return log_error(STATUS_USAGE,
 		        "inspect: %s: mayfly inspect [--json] IMAGE",
 		        survey.operand ? "nothing may follow --" : "IMAGE is missing");
-	while (word_next(&words, inspect_options, &word) > 0)
-		if (is(&word, "json") &&
-		        option_set(word.option, &json, "--json", (char *)word.value))
-			return STATUS_USAGE;
 	return finish_output(inspect_image(survey.operand, json));
 }
 

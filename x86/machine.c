@@ -12,6 +12,7 @@
 #include "devices/devices.h"
 #include "devices/pci.h"
 #include "vmm/arch.h"
+#include "vmm/host.h"
 #include "vmm/log.h"
 #include "vmm/vm.h"
 #include "x86/acpi.h"
@@ -90,6 +91,25 @@ int arch_check_host(const struct plan *plan)
 	return log_error(-ENOTSUP, "kvm: this host's KVM (kvm_pvm) emulates kernel "
 	                           "mode and cannot run Linux; "
 	                           "use a host with VMX or SVM, or --force to try");
+}
+
+void arch_host(struct host *host)
+{
+	bool split = ioctl(host->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SPLIT_IRQCHIP) > 0;
+	bool emulated = !access("/sys/module/kvm_pvm", F_OK);
+
+	host_add(host, "interrupts",
+	        split ? NULL
+	              : "Mayfly needs KVM_CAP_SPLIT_IRQCHIP: take a newer kernel",
+	        split ? "local APICs in KVM, IOAPIC in Mayfly" : "none that is usable");
+	host_add(host, "tsc_deadline", NULL, "%s",
+	        ioctl(host->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0
+	                ? "yes"
+	                : "no");
+	host_add(host, "kernel_mode",
+	        emulated ? "unikernels run, Linux does not: use a host with VMX or SVM"
+	                 : NULL,
+	        emulated ? "emulated (kvm_pvm)" : "run by the CPU");
 }
 
 int arch_virtio_argument(char *text, unsigned size, uint64_t base, unsigned gsi)

@@ -135,6 +135,9 @@ PYTHON
 equal reports_parse '{http://www.w3.org/2000/svg}svg exit-port 0 True' "${report/$'\n'/ }"
 runs json_of_a_crash	3 '' '^\{"status":3,"source":"crash",' --json "$crash"
 
+equal host_is_inspected x86-64 "$("$mayfly" inspect --host --json 2>"$work/err" |
+	python3 -c 'import json, sys; print(json.load(sys.stdin)["architecture"]["value"])')"
+
 # Disks. The pattern is that of guests/blk.c.
 a=$work/a.img b=$work/b.img
 holds_pattern() {

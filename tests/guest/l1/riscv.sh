@@ -21,6 +21,11 @@ boots() {
 # KVM has an AIA where this host's own CPU has one, and the guest then gets it.
 controller=plic
 ! grep -qE "IMSIC|APLIC" /proc/interrupts || controller=aia
+case $controller in
+aia) words="AIA in KVM" ;;
+*) words="PLIC in Mayfly" ;;
+esac
+check inspect_host_names_the_$controller eval "mayfly inspect --host | grep -q '$words'"
 run_guest /guests/hello
 equal hello "0:Hello from Mayfly!" "$status:$(tr -d '\r' <console)"
 boots image_$controller 1 256 poweroff /guests/debian
