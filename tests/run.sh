@@ -42,7 +42,7 @@ run_riscv() {
 	$make sysroot && tests/debian.sh trixie amd64 build/riscv/qemu qemu-system-riscv qemu-user opensbi ||
 		{ echo "skip riscv: Debian's packages for riscv64 cannot be had"; return; }
 	$make -j2 all guests unit-tests || return
-	for program in build/riscv/tests/unit/*_test; do
+	for program in $($make unit-test-names); do
 		"$qemu" -L build/riscv/sysroot "$program" || { status=$?; echo "   $program: status $status"; }
 	done
 	BED_ARCH=riscv tests/guest/run.sh riscv net || status=$?

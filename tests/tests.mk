@@ -3,8 +3,8 @@
 
 UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
 # What only x86 has is not there to be tested elsewhere, and QEMU's user mode, which runs
-# the others, has neither seccomp nor processes that are replaced.
-NATIVE_TESTS := bench boot_sandbox boot_unpack device_nic plan
+# the others, has neither seccomp nor io_uring, nor processes that are replaced.
+NATIVE_TESTS := bench boot_multiboot boot_open boot_sandbox boot_unpack device_nic io plan
 ifneq ($(ARCH),x86)
 UNIT_SOURCES := $(filter-out $(NATIVE_TESTS:%=tests/unit/%_test.c) $(shell grep -ls -e '"x86/' -e asm/bootparam $(UNIT_SOURCES)),$(UNIT_SOURCES))
 endif
@@ -33,6 +33,8 @@ $(BUILD)/tests/unit/%_tsan_test: tests/unit/%_test.c $(TSAN_SOURCES)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O1 -g -fsanitize=thread -o $@ $^ -lcunit
 
 unit-tests: $(UNIT_TESTS) $(TSAN_TESTS)
+unit-test-names:
+	@echo $(UNIT_TESTS)
 
 # Fuzz targets: every tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput() and is linked by
 # clang's libFuzzer with everything but main().
@@ -78,4 +80,4 @@ $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	$(call say,LD)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -static -o $@ $<
 
-.PHONY: unit-tests fuzz-targets fuzz test test-riscv bench bench-nested
+.PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv bench bench-nested
