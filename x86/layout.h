@@ -17,6 +17,7 @@ enum {
 	LAYOUT_IOAPIC = 0xfec00000,
 	LAYOUT_IOAPIC_SIZE = 0x1000,
 	LAYOUT_LAPIC = 0xfee00000,
+	LAYOUT_REAL_MODE_TSS = 0xfffbd000, /* three pages that KVM keeps to itself */
 	LAYOUT_RAM_HOLE_END = 0x100000000,
 };
 

@@ -220,6 +220,17 @@ static int add_x2apic(struct vm *vm)
 }
 
 /*
+ * KVM api.rst, KVM_SET_TSS_ADDR: an Intel CPU that cannot run real mode itself ("unrestricted
+ * guest") does so in a virtual-8086 task. Real mode is where further CPUs start, and where a
+ * PC's kernel may go.
+ */
+static void add_real_mode(struct vm *vm)
+{
+	if (vm->plan->config->cpus > 1 || vm->plan->needs.pc)
+		ioctl(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)LAYOUT_REAL_MODE_TSS);
+}
+
+/*
  * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
  * in-kernel irqchip also has PIC and PIT, which costs 14 ms when the VM is closed: pc.c has
  * it for those guests that need them. A guest that needs no interrupts gets the local APIC all the same: a
@@ -235,6 +246,7 @@ int arch_vm_create(struct vm *vm)
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return log_error(-ENOMEM, "out of memory");
+	add_real_mode(vm);
 	if (vm->plan->needs.pc)
 		return pc_create(vm);
 	if (vm->memory.ranges[0].size > LAYOUT_LAPIC)
