@@ -15,11 +15,12 @@
 #include "vmm/options.h"
 #include "vmm/run.h"
 #include "vmm/state.h"
+#include "vmm/text.h"
 
 /* The manual, EXIT STATUS; all others come from run_vm(). */
 enum { STATUS_OK, STATUS_HOST, STATUS_USAGE };
 
-enum { HELP_COLUMN = 26, HELP_WIDTH = 79 };
+enum { HELP_COLUMN = 26 };
 
 static int status_of(int error)
 {
@@ -195,28 +196,6 @@ int cli_parse(char **words, struct config *config)
 
 /* Help. */
 
-/* `text` in lines of HELP_WIDTH columns that begin at `indent`; `column` is where we are. */
-static void print_wrapped(const char *text, int indent, int column)
-{
-	while (*text) {
-		int size = (int)strcspn(text, " ");
-
-		if (column > indent && column + 1 + size > HELP_WIDTH) {
-			putchar('\n');
-			column = 0;
-		}
-		if (column < indent)
-			printf("%*s", indent - column, "");
-		else if (column > indent)
-			putchar(' ');
-		column = (column < indent ? indent : column + (column > indent)) + size;
-		printf("%.*s", size, text);
-		text += size;
-		text += strspn(text, " ");
-	}
-	putchar('\n');
-}
-
 /* "  left          what it is", on two lines if `left` is long. */
 static void print_entry(int size, const char *help)
 {
@@ -224,7 +203,7 @@ static void print_entry(int size, const char *help)
 		putchar('\n');
 		size = 0;
 	}
-	print_wrapped(help, HELP_COLUMN, size);
+	text_print_wrapped(help, HELP_COLUMN, size);
 }
 
 static void print_options(const struct option *table)
@@ -243,7 +222,7 @@ static void print_options(const struct option *table)
 static void help_run(void)
 {
 	puts("Usage: mayfly run [options] IMAGE [-- kernel arguments]\n");
-	print_wrapped(
+	text_print_wrapped(
 	        "Launches IMAGE in a virtual machine of its own, with its console on "
 	        "this terminal (Ctrl-A x ends it). IMAGE is a LinuxKit name (x, with "
 	        "x-kernel, x-initrd.img and x-cmdline beside it), a disk image or ISO "
@@ -260,7 +239,7 @@ static void help_run(void)
 	     "  mayfly run --cpus 2 --mem 512M --disk data.img linuxkit -- quiet\n"
 	     "  mayfly run --net user,publish=8080:80 httpd\n"
 	     "  mayfly run --kernel vmlinuz --initrd initrd.img --dry-run -- quiet\n");
-	print_wrapped(
+	text_print_wrapped(
 	        "Exit status: 0 the guest powered off, or a unikernel's own; 1 this "
 	        "host refused; 2 wrong usage; 3 the guest crashed; 128+N ended by "
 	        "signal N. The manual is mayfly(1).",
@@ -296,7 +275,7 @@ static void help_inspect(void)
 static void help_bench(void)
 {
 	puts("Usage: mayfly bench [options]\n");
-	print_wrapped(
+	text_print_wrapped(
 	        "Compares how long one and the same task takes from process start: as "
 	        "a process, in containers, under Mayfly, and under other monitors that "
 	        "are on the PATH. Candidates take turns, every run is checked, and of "
@@ -315,7 +294,7 @@ static void help_bench(void)
 static void help_main(void)
 {
 	puts("Usage: mayfly run [options] IMAGE [-- kernel arguments]\n"
-	     "       mayfly inspect [--json] IMAGE\n"
+	     "       mayfly inspect [--json] IMAGE|--host\n"
 	     "       mayfly bench [options]\n"
 	     "       mayfly help [run|inspect|bench]\n"
 	     "       mayfly --version\n"

@@ -15,6 +15,9 @@
 #include "vmm/json.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
+#include "vmm/text.h"
+
+enum { NOTE_COLUMN = 18 };
 
 void host_add(
         struct host *host, const char *name, const char *note, const char *format, ...)
@@ -68,8 +71,8 @@ static void add_huge_pages(struct host *host)
 	host_add(host, "nx_huge_pages",
 	        strcmp(word, "never") != 0
 	                ? "a thread is started with each VM, which may take "
-	                  "milliseconds: "
-	                  "where no guest is hostile or the CPU has no such erratum, "
+	                  "milliseconds: where no guest is hostile or the CPU has no "
+	                  "such erratum, "
 	                  "load kvm with nx_huge_pages=never"
 	                : NULL,
 	        "%s", word);
@@ -132,7 +135,7 @@ int inspect_host(bool json)
 	for (unsigned i = 0; i < host.count && !error && !json; i++) {
 		printf("%-15s %s\n", host.facts[i].name, host.facts[i].value);
 		if (host.facts[i].note)
-			printf("%-15s   %s\n", "", host.facts[i].note);
+			text_print_wrapped(host.facts[i].note, NOTE_COLUMN, 0);
 	}
 	if (host.vm_fd >= 0)
 		close(host.vm_fd);
