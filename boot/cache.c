@@ -39,6 +39,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -381,7 +382,7 @@ static void close_from(int first)
 	enum { FDS_MAX = 1 << 16 };
 	long limit = sysconf(_SC_OPEN_MAX);
 
-	if (close_range((unsigned)first, UINT_MAX, 0) == 0)
+	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0)
 		return;
 	for (int fd = first; fd < FDS_MAX && fd < limit; fd++)
 		close(fd);

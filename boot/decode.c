@@ -18,7 +18,7 @@
 #include "boot/tar.h"
 
 enum {
-	PAGE_SIZE = 4096,
+	HOLE = 4096, /* so many zeros are left out of a sparse file */
 	/* Small enough to be in the cache still when it is written. */
 	CHUNK = 256 << 10,
 	LZ4_BLOCK = 8 << 20, /* of the legacy frame; the last one may be less */
@@ -101,7 +101,7 @@ static int output_add(struct output *output, const void *data, size_t size)
 	if (size > output->size - output->at)
 		return -EFBIG;
 	while (at < size && !error) {
-		size_t page = size - at < PAGE_SIZE ? size - at : PAGE_SIZE;
+		size_t page = size - at < HOLE ? size - at : HOLE;
 
 		if (is_zero(from + at, page)) {
 			error = write_all(

@@ -20,6 +20,10 @@
 #include "boot/loader.h"
 #include "vmm/log.h"
 
+#ifndef EM_LOONGARCH /* in no elf.h of musl before 1.2.4 */
+#define EM_LOONGARCH 258
+#endif
+
 enum {
 	PROGRAM_HEADERS = 128,
 	NOTES_MAX = 65536, /* bytes of one PT_NOTE */

@@ -2,13 +2,14 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <malloc.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -23,10 +24,12 @@ extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 #define __has_feature(feature) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define SANITIZED
+#define SANITIZED true
+#else
+#define SANITIZED false
 #endif
 
-enum { FILTER_SIZE = 24 };
+enum { FILTER_SIZE = 40 };
 
 struct filter {
 	struct sock_filter code[FILTER_SIZE];
@@ -56,10 +59,21 @@ static void filter_unless(struct filter *filter, uint32_t value, uint8_t count)
 	                           BPF_JMP | BPF_JEQ | BPF_K, value, 0, count));
 }
 
-static void filter_call(struct filter *filter, uint32_t number, uint32_t answer)
+static void filter_allow(struct filter *filter, uint32_t number)
 {
 	filter_unless(filter, number, 1);
-	filter_answer(filter, answer);
+	filter_answer(filter, SECCOMP_RET_ALLOW);
+}
+
+/* mmap() and mprotect(), but not of code: their third argument is the protection. */
+static void filter_allow_data(struct filter *filter, uint32_t number)
+{
+	filter_unless(filter, number, 4);
+	filter_load(filter, offsetof(struct seccomp_data, args[2]));
+	filter_add(filter, (struct sock_filter)BPF_JUMP(
+	                           BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0));
+	filter_answer(filter, SECCOMP_RET_ALLOW);
+	filter_answer(filter, SECCOMP_RET_KILL_PROCESS);
 }
 
 /* Of another architecture, nothing is loaded that any of these calls would match. */
@@ -70,22 +84,37 @@ static void filter_build(struct filter *filter, int write_fd)
 	filter_unless(filter,
 	        __ehdr_start.e_machine | __AUDIT_ARCH_64BIT | __AUDIT_ARCH_LE, 1);
 	filter_load(filter, offsetof(struct seccomp_data, nr));
-	filter_call(filter, SYS_exit_group, SECCOMP_RET_ALLOW);
-	filter_call(filter, SYS_pread64, SECCOMP_RET_ALLOW);
-#ifdef SANITIZED
-	/* What is there to catch our errors takes memory of its own accord. */
-	filter_call(filter, SYS_mmap, SECCOMP_RET_ALLOW);
-	filter_call(filter, SYS_munmap, SECCOMP_RET_ALLOW);
-	filter_call(filter, SYS_madvise, SECCOMP_RET_ALLOW);
-#endif
-	/* malloc() without memory left asks for more, and is told that there is none. */
-	filter_call(filter, SYS_brk, SECCOMP_RET_ERRNO | ENOMEM);
-	filter_call(filter, SYS_mmap, SECCOMP_RET_ERRNO | ENOMEM);
+	filter_allow(filter, SYS_exit_group);
+	filter_allow(filter, SYS_pread64);
+	/* malloc()'s, within the limit of the address space. */
+	filter_allow(filter, SYS_brk);
+	filter_allow(filter, SYS_munmap);
+	filter_allow(filter, SYS_mremap);
+	filter_allow(filter, SYS_madvise);
+	filter_allow_data(filter, SYS_mmap);
+	filter_allow_data(filter, SYS_mprotect);
 	filter_unless(filter, SYS_pwrite64, 3);
 	filter_load(filter, offsetof(struct seccomp_data, args[0]));
 	filter_unless(filter, (uint32_t)write_fd, 1);
 	filter_answer(filter, SECCOMP_RET_ALLOW);
 	filter_answer(filter, SECCOMP_RET_KILL_PROCESS);
+}
+
+/* The address space may grow by so much from here on. */
+static int limit_growth(size_t size)
+{
+	struct rlimit limit;
+	char text[32] = "";
+	unsigned long pages;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (got < 0 || sscanf(text, "%lu", &pages) != 1)
+		return -EPERM;
+	limit.rlim_cur = limit.rlim_max = pages * sysconf(_SC_PAGESIZE) + size;
+	return setrlimit(RLIMIT_AS, &limit) < 0 ? -EPERM : 0;
 }
 
 static int confine(const struct sandbox *sandbox, pid_t parent)
@@ -106,18 +135,6 @@ static int confine(const struct sandbox *sandbox, pid_t parent)
 	return 0;
 }
 
-/* One growth of the heap, from which all that follows is taken. */
-static int heap_grow(size_t size)
-{
-	void *memory;
-
-	mallopt(M_MMAP_MAX, 0);
-	mallopt(M_TRIM_THRESHOLD, -1);
-	memory = malloc(size);
-	free(memory);
-	return memory ? 0 : -ENOMEM;
-}
-
 static int child(const struct sandbox *sandbox, pid_t parent,
         int (*work)(void *context, void *memory), void *context)
 {
@@ -131,8 +148,9 @@ static int child(const struct sandbox *sandbox, pid_t parent,
 			return -ENOMEM;
 		madvise(memory, sandbox->memory, MADV_HUGEPAGE);
 	}
-	if (sandbox->heap)
-		error = heap_grow(sandbox->heap);
+	/* What is there to catch our errors takes memory of its own accord. */
+	if (!SANITIZED)
+		error = limit_growth(sandbox->heap);
 	if (!error)
 		error = confine(sandbox, parent);
 	return error ? error : work(context, memory);

@@ -1,7 +1,7 @@
 /*
  * Work on what an attacker may have written, in a process that can do nothing else: a
  * forked child, where any system call but those below ends it. It reads what was open
- * before, has a bounded time, and no more memory than it had at its start.
+ * before, has a bounded time, and bounded memory.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ struct sandbox {
 	int write_fd;   /* the only file that it may write, by pwrite(2); -1: none */
 	uint64_t write_size; /* up to this many bytes */
 	size_t memory;       /* what `work` is given to work in, mapped beforehand */
-	size_t heap;         /* what malloc() has; 0: nothing but what was left */
+	size_t heap;         /* what malloc() may take more than there was */
 };
 
 /*

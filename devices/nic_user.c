@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -247,7 +248,7 @@ static void user_exec(int program, int socket)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		dup2(null, fd);
 	dup2(socket, USER_NETWORK_FD);
-	execveat(program, "", arguments, environ, AT_EMPTY_PATH);
+	syscall(SYS_execveat, program, "", arguments, environ, AT_EMPTY_PATH);
 	snprintf(reply, sizeof(reply), "cannot run its process: %s", strerror(errno));
 	send(socket, reply, strlen(reply) + 1, MSG_NOSIGNAL);
 	_exit(1);

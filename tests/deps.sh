@@ -6,7 +6,7 @@
 #   deps.sh          and to test it
 set -eu
 
-build="gcc libc6-dev linux-libc-dev libslirp-dev libglib2.0-dev liburing-dev libjansson-dev
+build="gcc libc6-dev musl-dev linux-libc-dev libslirp-dev libglib2.0-dev liburing-dev libjansson-dev
 	zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libdeflate-dev libext2fs-dev comerr-dev"
 test="libcunit1-dev libfdt-dev clang libclang-rt-14-dev acpica-tools busybox-static cpio lz4 zstd
 	e2fsprogs iproute2 iputils-ping python3 qemu-system-x86 qemu-utils kmod bzip2 strace dpkg-dev man-db

@@ -78,6 +78,7 @@ bench-nested: $(BUILD)/mayfly
 $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -static -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIE $(LIBC_CFLAGS) -c -o $@.o $<
+	$(Q)$(call LINK,$@.o)
 
 .PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv bench bench-nested

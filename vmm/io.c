@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/falloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,9 @@ static int64_t step_run(struct io *io, const struct io_request *request)
 	do {
 		if (is_transfer(request)) {
 			transfer_next(io, request, &transfer);
-			result = transfer.write ? pwritev2(request->fd, transfer.iov,
-			                                  transfer.count, offset, flags)
+			result = transfer.write ? syscall(SYS_pwritev2, request->fd,
+			                                  transfer.iov, transfer.count,
+			                                  offset, 0L, flags)
 			                        : preadv(request->fd, transfer.iov,
 			                                  transfer.count, offset);
 		} else if (request->operation == IO_SYNC) {
