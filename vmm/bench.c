@@ -15,21 +15,19 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/bench_report.h"
 #include "vmm/bench_trial.h"
 #include "vmm/bench_work.h"
-#include "vmm/chart.h"
-#include "vmm/json.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
 
 enum { STATUS_HOST = 1, STATUS_USAGE = 2, STATUS_SIGNAL = 128 };
 enum { RUNS_MAX = 100000, PARALLEL_MAX = 64, WITHIN_S = 30 };
 
-static const char *const tasks[] = {"hello", "http", NULL};
+const char *const bench_tasks[] = {"hello", "http", NULL};
 
 const struct option bench_options[] = {
         {.name = "task",
@@ -37,7 +35,7 @@ const struct option bench_options[] = {
                 .group = "What is compared",
                 .help = "say hello and end, or answer an HTTP request (default: hello)",
                 .parse = option_choice,
-                .choices = tasks,
+                .choices = bench_tasks,
                 .expects = "hello or http",
                 OPTION_MEMBER(struct bench_config, task)},
         {.name = "only",
@@ -235,7 +233,7 @@ static int prepare(const struct bench *bench, struct candidate *candidate,
 
 	if (!text) {
 		snprintf(candidate->why, sizeof(candidate->why), "not for the task %s",
-		        tasks[bench->config->task]);
+		        bench_tasks[bench->config->task]);
 		return -ENOENT;
 	}
 	error = words_make(words, text, bench->work.places, &why);
@@ -514,320 +512,19 @@ static void measure_all(struct bench *bench)
 			        config->parallel, true);
 }
 
-/* Statistics. */
-
-static int compare(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-/* Between the two values that lie nearest. */
-static double quantile(const double *sorted, unsigned count, double part)
-{
-	double place = part * (count - 1);
-	unsigned below = (unsigned)place;
-	unsigned above = below + 1 < count ? below + 1 : below;
-
-	return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
-}
-
-struct bench_spread bench_spread(double *values, unsigned count)
-{
-	if (!count)
-		return (struct bench_spread){0};
-	qsort(values, count, sizeof(*values), compare);
-	return (struct bench_spread){quantile(values, count, 0.5),
-	        quantile(values, count, 0.1), quantile(values, count, 0.9), count};
-}
-
 /* All of a kind are 0 where a candidate has no such figure. */
 static struct bench_spread spread_of(double *values, unsigned count)
 {
 	struct bench_spread spread = bench_spread(values, count);
 
-	return spread.high > 0 ? spread : (struct bench_spread){0};
-}
-
-/* What candidates are compared by, and sorted. */
-static const struct bench_spread *main_figure(const struct bench_result *result)
-{
-	return result->exit.count ? &result->exit : &result->first;
-}
-
-static int by_main_figure(const void *left, const void *right)
-{
-	const struct bench_result *a = left, *b = right;
-
-	if (a->why || b->why)
-		return !!a->why - !!b->why;
-	return compare(&main_figure(a)->median, &main_figure(b)->median);
-}
-
-/* The machine. */
-
-struct machine {
-	char cpu[80];
-	long cpus;
-	bool virtual; /* a guest itself */
-	const char *kvm;
-	struct utsname system;
-};
-
-/* What stands behind the colon of a line of /proc. */
-static const char *value_of(const char *line)
-{
-	const char *colon = strchr(line, ':');
-
-	return colon ? colon + 1 + strspn(colon + 1, " \t") : "";
-}
-
-static void machine_describe(struct machine *machine)
-{
-	static const char *const modules[][2] = {
-	        {"/sys/module/kvm_pvm", "kvm_pvm"},
-	        {"/sys/module/kvm_intel", "kvm_intel"},
-	        {"/sys/module/kvm_amd", "kvm_amd"},
-	        {"/dev/kvm", "kvm"},
-	};
-	FILE *file = fopen("/proc/cpuinfo", "re");
-	char line[4096];
-
-	*machine = (struct machine){.cpu = "unknown CPU",
-	        .kvm = "no KVM",
-	        .cpus = sysconf(_SC_NPROCESSORS_ONLN)};
-	uname(&machine->system);
-	for (unsigned i = 0; i < 4; i++)
-		if (access(modules[i][0], F_OK) == 0) {
-			machine->kvm = modules[i][1];
-			break;
-		}
-	while (file && fgets(line, sizeof(line), file)) {
-		/* x86 has a model name, RISC-V the instruction set. */
-		if (strncmp(line, "model name", 10) == 0 ||
-		        strncmp(line, "isa", 3) == 0)
-			snprintf(machine->cpu, sizeof(machine->cpu), "%.*s",
-			        (int)strcspn(value_of(line), "\n"), value_of(line));
-		if (strncmp(line, "flags", 5) == 0 && strstr(line, " hypervisor"))
-			machine->virtual = true;
-		if (line[0] == '\n')
-			break;
-	}
-	if (file)
-		fclose(file);
-}
-
-static void print_machine(FILE *file)
-{
-	struct machine machine;
-
-	machine_describe(&machine);
-	fprintf(file, "%.50s, %ld CPUs%s\n%s %.40s, %s, Mayfly " MAYFLY_VERSION "\n",
-	        machine.cpu, machine.cpus, machine.virtual ? ", virtual" : "",
-	        machine.system.sysname, machine.system.release, machine.kvm);
-}
-
-/* Report. */
-
-static void put_figure(FILE *file, double value, bool there)
-{
-	if (there)
-		fprintf(file, "%8.2f", value);
-	else
-		fprintf(file, "%8s", "-");
-}
-
-static void put_spread(FILE *file, const struct bench_spread *spread)
-{
-	put_figure(file, spread->median, spread->count);
-	put_figure(file, spread->low, spread->count);
-	put_figure(file, spread->high, spread->count);
-}
-
-static double ratio(const struct bench_result *result, const struct bench_result *base)
-{
-	double under = base ? main_figure(base)->median : 0;
-
-	return under > 0 ? main_figure(result)->median / under : 0;
-}
-
-static void put_row(FILE *file, const struct bench_config *config,
-        const struct bench_result *result, const struct bench_result *base)
-{
-	fprintf(file, "%-16.16s", result->name);
-	put_spread(file, &result->first);
-	if (config->task == TASK_HTTP) {
-		put_figure(file, result->pss.median, result->pss.count);
-		put_figure(file, result->private.median, result->private.count);
-	} else {
-		put_spread(file, &result->exit);
-	}
-	put_figure(file, ratio(result, base), ratio(result, base) > 0);
-	if (config->count)
-		fprintf(file, "%8.1f", result->rate);
-	fputc('\n', file);
-}
-
-static void put_why(FILE *file, const struct bench_result *result)
-{
-	enum { WIDTH = 79 - 17 };
-
-	fprintf(file, "%-16.16s %.*s%s\n", result->name,
-	        strlen(result->why) > WIDTH ? WIDTH - 3 : WIDTH, result->why,
-	        strlen(result->why) > WIDTH ? "..." : "");
-}
-
-void bench_table(FILE *file, const struct bench_config *config,
-        const struct bench_result *results, unsigned count,
-        const struct bench_result *base)
-{
-	bool web = config->task == TASK_HTTP, ran = false;
-
-	for (unsigned i = 0; i < count; i++)
-		ran |= !results[i].why;
-	if (ran) {
-		fprintf(file, "%16s%24s%24s\n", "",
-		        web ? "first answer, ms" : "line, ms",
-		        web ? "MiB    " : "end, ms");
-		fprintf(file, "%-16s%8s%8s%8s", tasks[config->task], "median", "p10",
-		        "p90");
-		if (web)
-			fprintf(file, "%8s%8s", "PSS", "private");
-		else
-			fprintf(file, "%8s%8s%8s", "median", "p10", "p90");
-		fprintf(file, "%8s%s\n", "ratio", config->count ? "   per s" : "");
-	}
-	for (unsigned i = 0; i < count; i++)
-		if (!results[i].why)
-			put_row(file, config, &results[i], base);
-	for (unsigned i = 0; i < count; i++)
-		if (results[i].why) {
-			if (i == 0 || !results[i - 1].why)
-				fputs("\nNot run:\n", file);
-			put_why(file, &results[i]);
-		}
-}
-
-static void put_json_spread(
-        FILE *file, const char *name, const struct bench_spread *spread)
-{
-	if (spread->count)
-		fprintf(file, ",\"%s\":{\"median\":%.4f,\"p10\":%.4f,\"p90\":%.4f}",
-		        name, spread->median, spread->low, spread->high);
-}
-
-static void put_json(FILE *file, const struct bench_config *config,
-        const struct bench_result *results, unsigned count,
-        const struct bench_result *base)
-{
-	struct machine machine;
-
-	machine_describe(&machine);
-	fputs("{\"version\":\"" MAYFLY_VERSION "\",\"machine\":{\"cpu\":", file);
-	json_put_string(file, machine.cpu);
-	fprintf(file, ",\"cpus\":%ld,\"virtual\":%s,\"kernel\":", machine.cpus,
-	        machine.virtual ? "true" : "false");
-	json_put_string(file, machine.system.release);
-	fprintf(file, ",\"kvm\":\"%s\"},\n\"task\":\"%s\",\"warmup\":%u,", machine.kvm,
-	        tasks[config->task], config->warmup);
-	if (config->count)
-		fprintf(file, "\"count\":%u,\"parallel\":%u,", config->count,
-		        config->parallel);
-	else
-		fprintf(file, "\"runs\":%u,", config->runs);
-	fputs("\"base\":", file);
-	json_put_string(file, base ? base->name : NULL);
-	fputs(",\n\"candidates\":[", file);
-	for (unsigned i = 0; i < count; i++) {
-		const struct bench_result *result = &results[i];
-
-		fprintf(file, "%s\n{\"name\":", i ? "," : "");
-		json_put_string(file, result->name);
-		if (result->why) {
-			fputs(",\"not_run\":", file);
-			json_put_string(file, result->why);
-		} else {
-			put_json_spread(file, "first_ms", &result->first);
-			put_json_spread(file, "exit_ms", &result->exit);
-			put_json_spread(file, "pss_mib", &result->pss);
-			put_json_spread(file, "private_mib", &result->private);
-			if (base)
-				fprintf(file, ",\"ratio\":%.4f", ratio(result, base));
-			if (config->count)
-				fprintf(file, ",\"starts_per_s\":%.1f", result->rate);
-		}
-		fputs("}", file);
-	}
-	fputs("\n]}\n", file);
-}
-
-static int write_json(const struct bench_config *config,
-        const struct bench_result *results, unsigned count,
-        const struct bench_result *base)
-{
-	FILE *file = fopen(config->json, "we");
-	bool failed;
-
-	if (!file)
-		return log_error(-errno, "--json: cannot write '%s': %s", config->json,
-		        strerror(errno));
-	put_json(file, config, results, count, base);
-	failed = ferror(file);
-	if (fclose(file) || failed)
-		return log_error(-EIO, "--json: cannot write '%s'", config->json);
-	return 0;
-}
-
-static int draw(const struct bench_config *config, const struct bench_result *results,
-        unsigned count)
-{
-	struct chart_bar *bars = calloc(count + 1, sizeof(*bars));
-	char note[256], title[128];
-	struct machine machine;
-	unsigned used = 0;
-	int error;
-
-	if (!bars)
-		return log_error(-ENOMEM, "bench: out of memory");
-	machine_describe(&machine);
-	snprintf(title, sizeof(title),
-	        "From process start to %s, ms: median, p10 to p90",
-	        config->task == TASK_HTTP ? "the first HTTP answer"
-	                                  : "hello and (pale) to the end");
-	snprintf(note, sizeof(note),
-	        "%s, %ld CPUs, %s %.40s, %s, Mayfly " MAYFLY_VERSION, machine.cpu,
-	        machine.cpus, machine.system.sysname, machine.system.release,
-	        machine.kvm);
-	for (unsigned i = 0; i < count; i++) {
-		const struct bench_result *result = &results[i];
-		const struct bench_spread *spread = main_figure(result);
-
-		if (result->why)
-			continue;
-		bars[used++] = (struct chart_bar){.label = result->name,
-		        .to = result->first.count ? result->first.median
-		                                  : spread->median,
-		        .rest = spread->median,
-		        .low = spread->low,
-		        .high = spread->high,
-		        .figure = spread->median,
-		        .accent = strncmp(result->name, "mayfly", 6) == 0};
-	}
-	error = used ? chart_write(&(struct chart){title, note, bars, used},
-	                       config->svg, "--svg")
-	             : 0;
-	free(bars);
-	return error;
+	return spread.max > 0 ? spread : (struct bench_spread){0};
 }
 
 static int report(struct bench *bench)
 {
-	const struct bench_config *config = bench->config;
 	struct bench_result *results = calloc(bench->count + 1, sizeof(*results));
-	const struct bench_result *base = NULL;
 	bool ran = false, missed = false;
-	int error = 0;
+	int error;
 
 	if (!results)
 		return log_error(STATUS_HOST, "bench: out of memory");
@@ -844,22 +541,7 @@ static int report(struct bench *bench)
 		ran |= !from->why[0];
 		missed |= from->why[0] && from->asked;
 	}
-	qsort(results, bench->count, sizeof(*results), by_main_figure);
-	for (unsigned i = 0; i < bench->count; i++)
-		if (!results[i].why && strcmp(results[i].name, config->base) == 0)
-			base = &results[i];
-	print_machine(stdout);
-	if (config->count)
-		printf("%u starts, %u at a time, %u to warm up\n\n", config->count,
-		        config->parallel, config->warmup);
-	else
-		printf("%u runs in turn, %u to warm up\n\n", config->runs,
-		        config->warmup);
-	bench_table(stdout, config, results, bench->count, base);
-	if (*config->json)
-		error = write_json(config, results, bench->count, base);
-	if (!error && *config->svg)
-		error = draw(config, results, bench->count);
+	error = bench_report(bench->config, results, bench->count);
 	free(results);
 	return error || missed || !ran ? STATUS_HOST : 0;
 }

@@ -2,7 +2,8 @@
  * `mayfly bench`: how long one and the same task takes from process start, as a process,
  * in containers, under Mayfly and under other monitors.
  *
- * bench.c        rounds, statistics, the report
+ * bench.c        options, candidates, rounds
+ * bench_report.c statistics, the table, JSON and the chart
  * bench_peers.c  the candidates and their command lines
  * bench_work.c   the folder with what they run
  * bench_trial.c  one start of one candidate, watched from outside
@@ -10,7 +11,7 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdio.h>
+#include <stddef.h>
 
 #include "vmm/options.h"
 
@@ -45,6 +46,8 @@ struct bench_config {
 	bool list;
 };
 
+/* Names of enum bench_task; ends with NULL. */
+extern const char *const bench_tasks[];
 extern const struct option bench_options[];
 
 /* The defaults of a bench without any option. */
@@ -52,31 +55,6 @@ void bench_init(struct bench_config *config);
 
 /* The exit status: 1 (logged) if nothing ran, or not what was asked for by name. */
 int bench_run(const struct bench_config *config);
-
-/* For tests: the report's parts. */
-
-struct bench_spread {
-	double median, low, high; /* low, high: the 10th and the 90th percentile */
-	unsigned count;           /* 0: nothing was measured */
-};
-
-/* Sorts `values`. */
-struct bench_spread bench_spread(double *values, unsigned count);
-
-struct bench_result {
-	const char *name;
-	const char *why;           /* it did not run; NULL: it did */
-	struct bench_spread first; /* ms to its line, or to its answer */
-	struct bench_spread exit;  /* ms to its end */
-	struct bench_spread pss;   /* MiB, of all its processes */
-	struct bench_spread private;
-	double rate; /* starts a second, under load */
-};
-
-/* Lines of at most 80 columns. `base` may be NULL. */
-void bench_table(FILE *file, const struct bench_config *config,
-        const struct bench_result *results, unsigned count,
-        const struct bench_result *base);
 
 /* x86/hello.c: the code of a process that writes BENCH_LINE and a newline, and ends with
  * status 0; it runs wherever it is loaded. `machine` is its ELF e_machine. */

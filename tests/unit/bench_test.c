@@ -12,6 +12,7 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/bench_peers.h"
+#include "vmm/bench_report.h"
 #include "vmm/bench_trial.h"
 #include "vmm/bench_work.h"
 #include "vmm/chart.h"
@@ -24,6 +25,8 @@ static void spread_of_an_odd_number_is_its_middle(void)
 	CU_ASSERT_DOUBLE_EQUAL(spread.median, 5, 1e-9);
 	CU_ASSERT_DOUBLE_EQUAL(spread.low, 1.8, 1e-9);
 	CU_ASSERT_DOUBLE_EQUAL(spread.high, 8.2, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(spread.p99, 8.92, 1e-9);
+	CU_ASSERT_DOUBLE_EQUAL(spread.max, 9, 1e-9);
 	CU_ASSERT_EQUAL(spread.count, 3);
 }
 
@@ -244,47 +247,89 @@ static void missing_program_is_blamed(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(trial.why, "cannot start '/nonexistent'"));
 }
 
-static const struct bench_spread large = {99999.99, 99999.99, 99999.99, 1};
+static const struct bench_spread large = {
+        99999.99, 99999.99, 99999.99, 99999.99, 99999.99, 1};
+
+static const struct bench_result results[] = {
+        {.name = "mayfly",
+                .first = {1, 1, 1, 1, 1, 1},
+                .exit = {2, 2, 2, 2, 2, 1},
+                .pss = {3, 3, 3, 3, 3, 1}},
+        {.name = "a-name-that-is-longer-than-its-column",
+                .first = large,
+                .exit = large,
+                .pss = large,
+                .private = large,
+                .rate = 99999.9},
+        {.name = "no-figures"},
+        {.name = "missing",
+                .why = "a reason that is much longer than the place which a line of "
+                       "eighty columns has for it"},
+        {.name = "wordy",
+                .why = "/a/path/without/any/blank/that/is/longer/than/what/a/line/has/"
+                       "room/for and more"},
+};
+
+static char *table_of(enum bench_task task, unsigned starts,
+        const struct bench_result *from, unsigned count)
+{
+	struct bench_config config;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	bench_init(&config);
+	config.task = task;
+	config.count = starts;
+	bench_table(file, &config, from, count, from);
+	fclose(file);
+	return text;
+}
 
 static void table_fits_80_columns(void)
 {
-	const struct bench_result results[] = {
-	        {.name = "mayfly",
-	                .first = {1, 1, 1, 1},
-	                .exit = {2, 2, 2, 1},
-	                .pss = {3, 3, 3, 1}},
-	        {.name = "a-name-that-is-longer-than-its-column",
-	                .first = large,
-	                .exit = large,
-	                .pss = large,
-	                .private = large,
-	                .rate = 99999.9},
-	        {.name = "no-figures"},
-	        {.name = "missing",
-	                .why = "a reason that is much longer than the place which a "
-	                       "line of eighty columns has for it"},
-	};
-	struct bench_config config;
-
 	for (unsigned variant = 0; variant < 3; variant++) {
-		char *text = NULL;
-		size_t size = 0;
-		FILE *file = open_memstream(&text, &size);
+		char *text = table_of(variant == 1 ? TASK_HTTP : TASK_HELLO,
+		        variant == 2 ? 5 : 0, results, 5);
 
-		bench_init(&config);
-		config.task = variant == 1 ? TASK_HTTP : TASK_HELLO;
-		config.count = variant == 2;
-		bench_table(file, &config, results, 4, variant ? &results[0] : NULL);
-		fclose(file);
-		CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nNot run:\nmissing "));
-		CU_ASSERT_PTR_NOT_NULL(strstr(text, "..."));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n\nNot run:\nmissing "));
 		for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 			if (strlen(line) > 80)
 				printf("    too wide: %s\n", line);
 			CU_ASSERT_TRUE(strlen(line) <= 80);
+			CU_ASSERT_TRUE(line[strlen(line) - 1] != ' ');
 		}
 		free(text);
 	}
+}
+
+/* The reason of a candidate that did not run is told to its end. */
+static void long_reasons_are_wrapped(void)
+{
+	char *text = table_of(TASK_HELLO, 0, results + 3, 2);
+
+	CU_ASSERT_STRING_EQUAL(text,
+	        "Not run:\n"
+	        "missing          a reason that is much longer than the place which a "
+	        "line of\n"
+	        "                 eighty columns has for it\n"
+	        "wordy            "
+	        "/a/path/without/any/blank/that/is/longer/than/what/a/line/has/\n"
+	        "                 room/for and more\n");
+	free(text);
+}
+
+static void table_under_load_shows_the_tail(void)
+{
+	static const struct bench_result loaded = {.name = "mayfly",
+	        .first = {1, 2, 3, 4, 5, 9},
+	        .exit = {10, 20, 30, 40, 50, 9},
+	        .rate = 7};
+	char *text = table_of(TASK_HELLO, 9, &loaded, 1);
+
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "    1.00   10.00   20.00   30.00   40.00"
+	                                    "   50.00    1.00    7.00\n"));
+	free(text);
 }
 
 static void chart_escapes_what_xml_means(void)
@@ -328,6 +373,8 @@ int main(void)
 	        UNIT(wrong_runs_are_blamed),
 	        UNIT(missing_program_is_blamed),
 	        UNIT(table_fits_80_columns),
+	        UNIT(long_reasons_are_wrapped),
+	        UNIT(table_under_load_shows_the_tail),
 	        UNIT(chart_escapes_what_xml_means),
 	        {0},
 	};
