@@ -10,12 +10,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/bench_report.h"
@@ -25,7 +23,7 @@
 #include "vmm/loop.h"
 
 enum { STATUS_HOST = 1, STATUS_USAGE = 2, STATUS_SIGNAL = 128 };
-enum { RUNS_MAX = 100000, PARALLEL_MAX = 64, WITHIN_S = 30 };
+enum { RUNS_MAX = 100000, WITHIN_S = 30 };
 
 const char *const bench_tasks[] = {"hello", "http", NULL};
 
@@ -57,7 +55,7 @@ const struct option bench_options[] = {
                 .value = "NAME=COMMAND",
                 .help = "one more; COMMAND is cut at blanks, may name {mayfly}, "
                         "{hello}, {http}, {port}, {kernel}, {initrd}, {busybox}, "
-                        "{bundle}, {id} and {work}, and must do the task",
+                        "{bundle}, {rootfs}, {id} and {work}, and must do the task",
                 .parse = option_text,
                 .min = 1,
                 .expects = "NAME=COMMAND",
@@ -133,8 +131,8 @@ const struct option bench_options[] = {
                 .help = "of these at a time (default: 1)",
                 .parse = option_number,
                 .min = 1,
-                .max = PARALLEL_MAX,
-                .expects = "a number from 1 to 64",
+                .max = WORK_SLOTS,
+                .expects = "a number from 1 to 32",
                 OPTION_MEMBER(struct bench_config, parallel)},
         {.name = "base",
                 .value = "NAME",
@@ -356,18 +354,25 @@ static int make_candidates(struct bench *bench)
 
 /* Runs. */
 
+/* A place for one start at a time: after a run that was ended, what clears up after it. */
+struct slot {
+	struct words words, cleanup;
+	struct trial_wanted run, clean;
+	struct trial trial;
+};
+
 /* Until something happened to one of them, or its time has come; the signal, or 0. */
-static int wait_for_any(const struct bench *bench, struct trial *trials, unsigned count)
+static int wait_for_any(const struct bench *bench, struct slot *slots, unsigned count)
 {
-	struct pollfd fds[1 + PARALLEL_MAX * TRIAL_FDS];
+	struct pollfd fds[1 + WORK_SLOTS * TRIAL_FDS];
 	uint64_t until = UINT64_MAX, now;
 	struct signalfd_siginfo signal;
 	unsigned used = 1;
 
 	fds[0] = (struct pollfd){.fd = bench->signals, .events = POLLIN};
 	for (unsigned i = 0; i < count; i++)
-		if (trials[i].wanted) {
-			uint64_t then = trial_watch(&trials[i], fds + used);
+		if (slots[i].trial.wanted) {
+			uint64_t then = trial_watch(&slots[i].trial, fds + used);
 
 			used += TRIAL_FDS;
 			until = then < until ? then : until;
@@ -381,35 +386,6 @@ static int wait_for_any(const struct bench *bench, struct trial *trials, unsigne
 	if (fds[0].revents && read(bench->signals, &signal, sizeof(signal)) > 0)
 		return (int)signal.ssi_signo;
 	return 0;
-}
-
-/* The command that clears away a killed candidate, to its end. */
-static void clean_up(const struct bench *bench, struct candidate *candidate)
-{
-	posix_spawn_file_actions_t actions;
-	struct words words;
-	sigset_t none;
-	posix_spawnattr_t attributes;
-	const char *why;
-	pid_t pid;
-
-	if (!candidate->peer.cleanup ||
-	        words_make(&words, candidate->peer.cleanup, bench->work.places, &why))
-		return;
-	words.argv[0] = candidate->program;
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	for (int fd = 0; fd < 3; fd++)
-		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	if (posix_spawn(&pid, candidate->program, &actions, &attributes, words.argv,
-	            environ) == 0)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
 }
 
 static double milliseconds(const struct trial *trial, uint64_t at_ns)
@@ -427,68 +403,107 @@ static void keep(struct candidate *candidate, const struct trial *trial)
 	candidate->private[at] = (double)trial->private / (1 << 20);
 }
 
+static void make_slot(struct bench *bench, struct candidate *candidate, unsigned number,
+        struct slot *slot)
+{
+	const struct bench_config *config = bench->config;
+	bool web = config->task == TASK_HTTP;
+	const char *why;
+
+	work_set_slot(&bench->work, number);
+	prepare(bench, candidate, command(bench, candidate), &slot->words);
+	slot->run = (struct trial_wanted){.argv = slot->words.argv,
+	        .line = candidate->silent ? NULL
+	                : web             ? BENCH_PAGE
+	                                  : BENCH_LINE,
+	        .stamp = config->stamp,
+	        .status = candidate->peer.status,
+	        .port = bench->work.ports[number],
+	        /* Of several at a time, each would have all of it. */
+	        .memory = web && config->parallel == 1,
+	        .within_ns = WITHIN_S * UINT64_C(1000000000)};
+	if (!candidate->peer.cleanup ||
+	        words_make(&slot->cleanup, candidate->peer.cleanup, bench->work.places,
+	                &why))
+		return;
+	slot->cleanup.argv[0] = candidate->program;
+	slot->clean = (struct trial_wanted){.argv = slot->cleanup.argv,
+	        .within_ns = WITHIN_S * UINT64_C(1000000000)};
+}
+
+/* After a run that is over. What ended by itself has cleared up after itself. */
+static void end_run(struct slot *slot, struct candidate *candidate, bool kept)
+{
+	struct trial *trial = &slot->trial;
+	bool ended = slot->run.port || !trial->exit_ns;
+
+	trial_finish(trial);
+	if (!trial->why[0] && kept)
+		keep(candidate, trial);
+	if (trial->why[0] && !candidate->why[0])
+		memcpy(candidate->why, trial->why, sizeof(candidate->why));
+	if (slot->clean.argv && (ended || trial->why[0]))
+		trial_start(trial, &slot->clean);
+	else
+		trial->wanted = NULL;
+}
+
+/* Looks after a slot that is in use; false: it is free now. */
+static bool slot_step(const struct bench *bench, struct slot *slot,
+        struct candidate *candidate, bool kept)
+{
+	struct trial *trial = &slot->trial;
+	bool over = bench->caught || candidate->why[0];
+
+	if (trial->wanted == &slot->clean) {
+		if (!trial_step(trial))
+			return true;
+		trial_finish(trial);
+		trial->wanted = NULL;
+	} else if (trial_step(trial) || over) {
+		end_run(slot, candidate, kept && !over);
+	}
+	return trial->wanted;
+}
+
 /* Several starts of one candidate, `parallel` at a time; they are kept if `kept`. */
 static void measure(struct bench *bench, struct candidate *candidate, unsigned count,
         unsigned parallel, bool kept)
 {
-	struct slot {
-		struct words words;
-		struct trial_wanted wanted;
-	} *slots = calloc(parallel, sizeof(*slots));
-	struct trial *trials = calloc(parallel, sizeof(*trials));
-	bool web = bench->config->task == TASK_HTTP;
+	struct slot *slots = calloc(parallel, sizeof(*slots));
 	unsigned started = 0, under_way = 0;
 	uint64_t start_ns;
 
-	if (!slots || !trials)
+	if (!slots) {
 		snprintf(candidate->why, sizeof(candidate->why), "out of memory");
-	for (unsigned i = 0; i < parallel && !candidate->why[0]; i++) {
-		work_set_id(&bench->work, i);
-		prepare(bench, candidate, command(bench, candidate), &slots[i].words);
-		slots[i].wanted = (struct trial_wanted){.argv = slots[i].words.argv,
-		        .line = candidate->silent ? NULL
-		                : web             ? BENCH_PAGE
-		                                  : BENCH_LINE,
-		        .stamp = bench->config->stamp,
-		        .status = candidate->peer.status,
-		        .port = bench->work.port,
-		        .within_ns = WITHIN_S * UINT64_C(1000000000)};
+		return;
 	}
+	for (unsigned i = 0; i < parallel; i++)
+		make_slot(bench, candidate, i, &slots[i]);
 	start_ns = loop_now_ns();
-	while (!candidate->why[0] && !bench->caught && (started < count || under_way)) {
-		for (unsigned i = 0; i < parallel && started < count; i++)
-			if (!trials[i].wanted) {
-				trial_start(&trials[i], &slots[i].wanted);
-				started++;
-				under_way++;
-			}
-		bench->caught = wait_for_any(bench, trials, parallel);
+	do {
+		int caught;
+
 		for (unsigned i = 0; i < parallel; i++) {
-			if (!trials[i].wanted || !trial_step(&trials[i]))
+			if (started == count || candidate->why[0] || bench->caught)
+				break;
+			if (slots[i].trial.wanted)
 				continue;
-			trial_finish(&trials[i]);
-			if (trials[i].why[0] && !candidate->why[0])
-				memcpy(candidate->why, trials[i].why,
-				        sizeof(candidate->why));
-			else if (!trials[i].why[0] && kept)
-				keep(candidate, &trials[i]);
-			trials[i].wanted = NULL;
-			under_way--;
+			trial_start(&slots[i].trial, &slots[i].run);
+			started++;
+			under_way++;
 		}
-	}
+		caught = wait_for_any(bench, slots, parallel);
+		bench->caught = bench->caught ? bench->caught : caught;
+		for (unsigned i = 0; i < parallel; i++)
+			if (slots[i].trial.wanted &&
+			        !slot_step(bench, &slots[i], candidate, kept))
+				under_way--;
+	} while (
+	        under_way || (started < count && !candidate->why[0] && !bench->caught));
 	if (kept)
 		candidate->rate = count / ((double)(loop_now_ns() - start_ns) / 1e9);
-	for (unsigned i = 0; trials && i < parallel; i++) {
-		if (trials[i].wanted)
-			trial_finish(&trials[i]);
-		/* What ended by itself has cleared away after itself. */
-		if (web || candidate->why[0] || bench->caught) {
-			work_set_id(&bench->work, i);
-			clean_up(bench, candidate);
-		}
-	}
 	trial_kill_rest();
-	free(trials);
 	free(slots);
 }
 
@@ -575,8 +590,6 @@ int bench_run(const struct bench_config *config)
 	struct words words;
 	int status = STATUS_HOST, error;
 
-	if (config->count && config->task == TASK_HTTP)
-		return log_error(STATUS_USAGE, "--count: is for the task hello only");
 	if (config->parallel > 1 && !config->count)
 		return log_error(STATUS_USAGE, "--parallel: needs --count");
 	error = make_candidates(&bench);

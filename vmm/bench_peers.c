@@ -17,8 +17,8 @@
 	"-no-user-config -display none -no-reboot -serial stdio "               \
 	"-device isa-debug-exit,iobase=0xf4,iosize=4 "                          \
 	"-global virtio-mmio.force-legacy=false "
-#define BWRAP                                                        \
-	"bwrap --ro-bind {bundle}/rootfs / --proc /proc --dev /dev " \
+#define BWRAP                                                 \
+	"bwrap --ro-bind {rootfs} / --proc /proc --dev /dev " \
 	"--unshare-all --die-with-parent "
 
 /*
@@ -27,8 +27,7 @@
  * need a tap interface, or cannot enter a PVH image.
  */
 const struct peer peer_table[] = {
-        {"process", "{bundle}/rootfs/hello", "{busybox}" HTTPD "{bundle}/rootfs/www",
-                NULL, 0},
+        {"process", "{rootfs}/hello", "{busybox}" HTTPD "{rootfs}/www", NULL, 0},
         {"mayfly", "{mayfly} run {hello}", "{mayfly}" PUBLISHED "{http}", NULL, 0},
         {"mayfly-linux", "{mayfly} run " LINUX, "{mayfly}" PUBLISHED LINUX, NULL, 0},
         {"mayfly-hvt", "{mayfly} run {hvt}", NULL, NULL, 0},
@@ -41,9 +40,9 @@ const struct peer peer_table[] = {
                 "runc --root {work}/runc delete --force {id}", 0},
         {"podman",
                 "podman run --rm --name {id} --network none "
-                "--rootfs {bundle}/rootfs /hello",
+                "--rootfs {rootfs} /hello",
                 "podman run --rm --name {id} --network host "
-                "--rootfs {bundle}/rootfs /busybox" HTTPD "/www",
+                "--rootfs {rootfs} /busybox" HTTPD "/www",
                 "podman rm --force --time 0 {id}", 0},
         {"runsc", "runsc --root {work}/runsc --network none run --bundle {bundle} {id}",
                 "runsc --root {work}/runsc --network host run --bundle {bundle} {id}",

@@ -186,19 +186,23 @@ static struct row make_row(const struct bench_config *config,
 {
 	struct row row = {.count = 0};
 
-	if (config->count)
-		add(&row, "median", result->first.median, result->first.count);
-	else
-		add_spread(&row, &result->first, false);
 	if (config->task == TASK_HTTP) {
+		add_spread(&row, &result->first, config->count);
 		end_group(&row, "first answer, ms");
-		add(&row, "PSS", result->pss.median, result->pss.count);
-		add(&row, "private", result->private.median, result->private.count);
-		end_group(&row, "MiB");
 	} else {
+		if (config->count)
+			add(&row, "median", result->first.median, result->first.count);
+		else
+			add_spread(&row, &result->first, false);
 		end_group(&row, "line, ms");
 		add_spread(&row, &result->exit, config->count);
 		end_group(&row, "end, ms");
+	}
+	/* Of several at a time it is not measured. */
+	if (config->task == TASK_HTTP && !config->count) {
+		add(&row, "PSS", result->pss.median, result->pss.count);
+		add(&row, "private", result->private.median, result->private.count);
+		end_group(&row, "MiB");
 	}
 	add(&row, "ratio", ratio(result, base), ratio(result, base) > 0);
 	if (config->count)

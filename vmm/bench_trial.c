@@ -311,6 +311,24 @@ static void measure_memory(struct trial *trial)
 	}
 }
 
+/* The program and its descendants, as far as they are known by their parents; those
+ * become our children, parents before children. */
+static void end_family(struct trial *trial)
+{
+	pid_t pids[FAMILY];
+	unsigned count = family(trial->pid, pids, 0);
+
+	kill(trial->pid, SIGKILL);
+	for (unsigned i = 0; i < count; i++)
+		kill(pids[i], SIGKILL);
+	while (waitpid(trial->pid, &trial->status, 0) < 0 && errno == EINTR)
+		;
+	trial->pid = 0;
+	for (unsigned i = 0; i < count; i++)
+		while (waitpid(pids[i], NULL, 0) < 0 && errno == EINTR)
+			;
+}
+
 void trial_kill_rest(void)
 {
 	pid_t pids[FAMILY];
@@ -386,12 +404,9 @@ static void judge(struct trial *trial)
 void trial_finish(struct trial *trial)
 {
 	if (trial->pid) {
-		if (trial->first_ns && trial->wanted->port)
+		if (trial->first_ns && trial->wanted->memory)
 			measure_memory(trial);
-		kill(trial->pid, SIGKILL);
-		while (waitpid(trial->pid, &trial->status, 0) < 0 && errno == EINTR)
-			;
-		trial->pid = 0;
+		end_family(trial);
 	}
 	judge(trial);
 	for (unsigned i = 0; i < TRIAL_CALLS; i++)

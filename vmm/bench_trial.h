@@ -21,13 +21,14 @@ struct trial_wanted {
 	                     * the time (CLOCK_MONOTONIC, ns) of its line */
 	int status;        /* what it ends with */
 	uint16_t port;     /* 0, or: it serves HTTP on 127.0.0.1, and is ended then */
+	bool memory;       /* with a port: measure what all our descendants take then */
 	uint64_t within_ns; /* it is ended after that, and has failed */
 };
 
 struct trial {
 	const struct trial_wanted *wanted;    /* NULL: none is under way */
 	uint64_t start_ns, first_ns, exit_ns; /* CLOCK_MONOTONIC; 0: has not happened */
-	uint64_t pss, private;                /* bytes, with a port */
+	uint64_t pss, private;                /* bytes, if wanted */
 	char why[TRIAL_WHY];                  /* what was wrong; "": nothing */
 
 	pid_t pid;

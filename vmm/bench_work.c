@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -136,10 +137,17 @@ static int write_busybox(const struct bench_work *work)
  * same namespaces, no new privileges, a read-only root. An ordinary user needs a user
  * namespace in addition.
  */
-static int write_bundle(const struct bench_work *work, bool http)
+static int write_bundle(struct bench_work *work, unsigned slot, bool http)
 {
-	FILE *file = create(work, "config.json", 0644);
+	char name[32];
+	FILE *file = NULL;
 
+	work_set_slot(work, slot);
+	snprintf(name, sizeof(name), "bundle-%u", slot);
+	if (!make_folder(work, name)) {
+		snprintf(name, sizeof(name), "bundle-%u/config.json", slot);
+		file = create(work, name, 0644);
+	}
 	if (!file)
 		return -EIO;
 	fputs("{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},"
@@ -152,8 +160,9 @@ static int write_bundle(const struct bench_work *work, bool http)
 		        work->port_text);
 	else
 		fputs("\"/hello\"", file);
-	fputs("]},\"root\":{\"path\":\"rootfs\",\"readonly\":true},"
-	      "\"hostname\":\"bench\",\"mounts\":["
+	fputs("]},\"root\":{\"readonly\":true,\"path\":", file);
+	json_put_string(file, work->rootfs);
+	fputs("},\"hostname\":\"bench\",\"mounts\":["
 	      "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
 	      "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
 	      "\"options\":[\"nosuid\",\"mode=755\",\"size=65536k\"]}],"
@@ -288,20 +297,30 @@ static bool guest_find(const struct bench_work *work, const char *given,
 	return size < PATH_MAX && access(path, R_OK) == 0;
 }
 
-/* A port of 127.0.0.1 where nobody listens. */
-static uint16_t port_find(void)
+/* A port of 127.0.0.1 where nobody listens, held by *fd until that is closed. */
+static uint16_t port_find(int *fd)
 {
 	struct sockaddr_in address = {
 	        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 ||
-	        getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, size) < 0 ||
+	        getsockname(*fd, (struct sockaddr *)&address, &size) < 0)
 		address.sin_port = 0;
-	if (fd >= 0)
-		close(fd);
 	return ntohs(address.sin_port);
+}
+
+/* All are held until the last is found, or two could be the same. */
+static void find_ports(struct bench_work *work, unsigned count)
+{
+	int fds[WORK_SLOTS];
+
+	for (unsigned i = 0; i < count; i++)
+		work->ports[i] = port_find(&fds[i]);
+	for (unsigned i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 }
 
 /*
@@ -333,7 +352,8 @@ static void set_places(struct bench_work *work, const struct bench_config *confi
 	        {"work", work->folder, NULL},
 	        {"id", work->id, NULL},
 	        {"port", web ? work->port_text : NULL, "{port} is for the task http"},
-	        {"bundle", !web || busybox ? work->folder : NULL, no_busybox},
+	        {"bundle", !web || busybox ? work->bundle : NULL, no_busybox},
+	        {"rootfs", !web || busybox ? work->rootfs : NULL, no_busybox},
 	        {"busybox", busybox ? work->busybox : NULL, no_busybox},
 	        {"initrd", busybox ? work->initrd : NULL, no_busybox},
 	        {"mayfly", work->mayfly, NULL},
@@ -367,10 +387,8 @@ int work_create(struct bench_work *work, const struct bench_config *config)
 	busybox = program_find(with ? with : "busybox", work->busybox,
 	                  sizeof(work->busybox)) == 0 &&
 	          is_static(work->busybox);
-	work->port = web ? port_find() : 0;
-	snprintf(work->port_text, sizeof(work->port_text), "%u", work->port);
-	work_set_id(work, 0);
-
+	if (web)
+		find_ports(work, config->parallel);
 	leave_hybrid_cgroups();
 	snprintf(work->folder, sizeof(work->folder) - 64, "%s/mayfly-bench-XXXXXX",
 	        top && *top ? top : "/tmp");
@@ -381,14 +399,15 @@ int work_create(struct bench_work *work, const struct bench_config *config)
 		return error;
 	}
 	snprintf(work->initrd, sizeof(work->initrd), "%.4000s/initrd", work->folder);
+	snprintf(work->rootfs, sizeof(work->rootfs), "%.4000s/rootfs", work->folder);
 	for (unsigned i = 0; !error && i < sizeof(folders) / sizeof(folders[0]); i++)
 		error = make_folder(work, folders[i]);
 	if (!error)
 		error = write_hello(work);
 	if (!error)
 		error = write_page(work);
-	if (!error)
-		error = write_bundle(work, web);
+	for (unsigned i = config->parallel; i-- && !error;)
+		error = write_bundle(work, i, web);
 	if (!error)
 		error = write_firecracker(work);
 	if (!error && busybox)
@@ -401,9 +420,12 @@ int work_create(struct bench_work *work, const struct bench_config *config)
 	return error;
 }
 
-void work_set_id(struct bench_work *work, unsigned slot)
+void work_set_slot(struct bench_work *work, unsigned slot)
 {
 	snprintf(work->id, sizeof(work->id), "mayfly-bench-%d-%u", getpid(), slot);
+	snprintf(work->port_text, sizeof(work->port_text), "%u", work->ports[slot]);
+	snprintf(work->bundle, sizeof(work->bundle), "%.4000s/bundle-%u", work->folder,
+	        slot);
 }
 
 static int remove_one(
@@ -414,10 +436,32 @@ static int remove_one(
 	return 0;
 }
 
+/* A container that is ended while it is made leaves its control groups, which its runtime
+ * does not know of yet. They are named after the container. */
+static void remove_control_groups(void)
+{
+	static const char *const places[] = {"/sys/fs/cgroup/mayfly-bench-%d-*",
+	        "/sys/fs/cgroup/*/mayfly-bench-%d-*"};
+
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char pattern[64];
+		glob_t found;
+
+		snprintf(pattern, sizeof(pattern), "%s/mayfly-bench-%d-*", places[i],
+		        getpid());
+		if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
+			for (size_t j = 0; j < found.gl_pathc; j++)
+				rmdir(found.gl_pathv[j]);
+		globfree(&found);
+	}
+}
+
 void work_destroy(struct bench_work *work)
 {
 	/* FTW_MOUNT: what a candidate left mounted there is not ours to empty. */
-	if (work->folder[0])
+	if (work->folder[0]) {
 		nftw(work->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		remove_control_groups();
+	}
 	work->folder[0] = '\0';
 }

@@ -461,6 +461,47 @@ else
 	skip hello_makes_fewer_than_120_system_calls "no strace"
 fi
 
+# The comparison: what ran, in the table, as JSON and as a picture, is what was asked for.
+# compare NAME CANDIDATES ARGUMENTS...: names with a comma between them.
+compare() {
+	local name=$1 candidates=$2 status ran wanted
+	rm -f "$work"/bench.{json,svg}
+	(cd "$work" && timeout 120 "$mayfly" bench --hello "$hello" --http "${http-}" --warmup 1 \
+		--only "$candidates" "${@:3}") <"$input" >"$work/out" 2>"$work/err"
+	status=$?
+	ran=$(python3 - "$work/bench.json" "$work/bench.svg" "$work/out" <<'PYTHON' 2>&1
+import json, sys, xml.etree.ElementTree
+found = json.load(open(sys.argv[1]))
+chart = ''.join(xml.etree.ElementTree.parse(sys.argv[2]).getroot().itertext())
+table = open(sys.argv[3]).read()
+wide = [line for line in table.splitlines() if len(line) > 80]
+for one in found['candidates']:
+    first, rate = one.get('first_ms'), one.get('starts_per_s', 1)
+    if not first or not rate > 0 or not 0 < first['p10'] <= first['median'] <= first['p99'] <= first['max']:
+        print(one)
+print(','.join(sorted(one['name'] for one in found['candidates']
+                      if one['name'] in chart and '\n' + one['name'] + ' ' in table)), *wide)
+PYTHON
+	)
+	wanted=$(tr , '\n' <<<"$candidates" | sort | paste -sd ,)
+	equal "$name" "0 $wanted" "$status $ran"
+}
+compare bench_hello mayfly,process --runs 2
+compare bench_hello_under_load mayfly,process --count 12 --parallel 4
+if [ -x "${http-}" ]; then
+	compare bench_http mayfly,process --task http --runs 2
+	compare bench_http_under_load mayfly,process --task http --count 6 --parallel 3
+fi
+for runtime in crun runc; do
+	if [ "$(id -u)" = 0 ] && command -v $runtime >/dev/null; then
+		compare bench_$runtime $runtime,mayfly --runs 2
+		compare bench_http_$runtime $runtime,process --task http --count 4 --parallel 2
+	else
+		skip bench_$runtime "needs root and $runtime"
+	fi
+done
+equal bench_leaves_nothing '' "$(ls -A "$TMPDIR"; ls -d /sys/fs/cgroup/{,*/}mayfly-bench-* 2>/dev/null)"
+
 # A hundred launches leave nothing behind.
 own_fds() {
 	ls "/proc/$$/fd" | wc -l

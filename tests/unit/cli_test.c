@@ -242,6 +242,7 @@ static void wrong_usage_is_one_line_and_status_2(void)
 	        {"bench --candidate x", "'x' is not NAME=COMMAND", 2},
 	        {"bench --candidate crun=x", "'crun' is there already", 2},
 	        {"bench --parallel 2", "needs --count", 2},
+	        {"bench --count 9 --parallel 33", "from 1 to 32", 2},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
