@@ -5,42 +5,11 @@
  */
 #include <elf.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "boot/boot.h"
-#include "boot/layout.h"
-#include "vmm/memory.h"
-
-enum { RAM = 4 << 20 };
+#include "tests/fuzz/boot_input.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-
-static void load(const struct boot_source *source)
-{
-	static const struct boot_region regions[] = {
-	        {0, LAYOUT_RAM_LOW_END, false},
-	        {LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI, true},
-	        {LAYOUT_KERNEL_MIN, RAM - LAYOUT_KERNEL_MIN, false},
-	};
-	struct boot_machine_info machine = {.regions = regions,
-	        .region_count = 3,
-	        .acpi_rsdp = LAYOUT_ACPI,
-	        .cmdline = "console=ttyS0"};
-	struct boot_image image;
-	struct memory memory;
-
-	if (memory_create(&memory, RAM, 0, 0xc0000000, (uint64_t)1 << 32))
-		return;
-	if (!boot_load(source, &memory, &machine, &image))
-		/* What was promised must hold. */
-		if (image.kernel_start < LAYOUT_KERNEL_MIN || image.kernel_end > RAM ||
-		        image.kernel_end <= image.kernel_start)
-			__builtin_trap();
-	memory_destroy(&memory);
-}
 
 struct note {
 	Elf64_Nhdr header;
@@ -97,10 +66,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	union image image = unikernel();
 	const void *file = image.bytes;
 	size_t file_size = sizeof(image);
-	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct boot_source source;
+	char path[BOOT_PATH];
 	uint16_t place;
-	char path[64];
+	int fd;
 
 	if (size && data[0] & 1) {
 		file = data;
@@ -111,11 +80,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 			memcpy(image.bytes + place % (sizeof(image) - 7), data + 2, 8);
 		}
 	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (write(fd, file, file_size) == (ssize_t)file_size &&
-	        pwrite(fd, ELFMAG, SELFMAG, 0) == SELFMAG &&
+	fd = boot_file(file, file_size, file_size, path);
+	if (pwrite(fd, ELFMAG, SELFMAG, 0) == SELFMAG &&
 	        !boot_open(&source, path, NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86)) {
-		load(&source);
+		boot_load_pc(&source, NULL);
 		boot_close(&source);
 	}
 	close(fd);

@@ -5,50 +5,28 @@
  */
 #include <elf.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "boot/boot.h"
-#include "boot/layout.h"
 #include "guests/hvt.h"
-#include "vmm/memory.h"
+#include "tests/fuzz/boot_input.h"
 
-enum { RAM = 4 << 20, SEGMENTS = 5, DEVICES = 4 };
+enum { SEGMENTS = 5, DEVICES = 4 };
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
-static void load(const struct boot_source *source)
+static void check_loaded(const struct memory *memory, const struct boot_image *image)
 {
-	static const struct boot_region regions[] = {
-	        {0, LAYOUT_KERNEL_MIN, true},
-	        {LAYOUT_KERNEL_MIN, RAM - LAYOUT_KERNEL_MIN, false},
-	};
-	struct boot_machine_info machine = {.regions = regions,
-	        .region_count = 2,
-	        .cmdline = "a b",
-	        .cycle_hz = 1000000,
-	        .devices = source->devices};
 	struct hvt_boot_info info;
-	struct boot_image image;
-	struct memory memory;
 
-	if (memory_create(&memory, RAM, 0, (uint64_t)1 << 32, 0))
-		return;
-	/* What was promised must hold. */
-	if (!boot_load(source, &memory, &machine, &image) &&
-	        image.protocol == PROTOCOL_HVT &&
-	        (image.kernel_start < LAYOUT_KERNEL_MIN || image.kernel_end > RAM ||
-	                image.entry < image.kernel_start ||
-	                image.entry >= image.kernel_end ||
-	                memory_read(&memory, image.info, &info, sizeof(info)) ||
-	                info.kernel_end > RAM))
+	if (image->protocol == PROTOCOL_HVT &&
+	        (image->entry < image->kernel_start ||
+	                image->entry >= image->kernel_end ||
+	                memory_read(memory, image->info, &info, sizeof(info)) ||
+	                info.kernel_end > BOOT_RAM))
 		__builtin_trap();
-	memory_destroy(&memory);
 }
 
-static void check(const struct boot_source *source)
+static void check_opened(const struct boot_source *source)
 {
 	if (!source->has_hvt)
 		return;
@@ -122,20 +100,19 @@ static union image {
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	union image image = unikernel();
-	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct boot_source source;
+	char path[BOOT_PATH];
 	uint16_t place;
-	char path[64];
+	int fd;
 
 	for (; size >= 10; data += 10, size -= 10) {
 		memcpy(&place, data, 2);
 		memcpy(image.bytes + place % (sizeof(image) - 7), data + 2, 8);
 	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (write(fd, image.bytes, sizeof(image)) == sizeof(image) &&
-	        !boot_open(&source, path, NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86)) {
-		check(&source);
-		load(&source);
+	fd = boot_file(image.bytes, sizeof(image), sizeof(image), path);
+	if (!boot_open(&source, path, NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86)) {
+		check_opened(&source);
+		boot_load_pc(&source, check_loaded);
 		boot_close(&source);
 	}
 	close(fd);

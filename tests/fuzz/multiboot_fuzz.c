@@ -4,45 +4,14 @@
  * whose sum is made right: so every input gets past what a random one would not.
  */
 #include <elf.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "boot/boot.h"
-#include "boot/layout.h"
-#include "vmm/memory.h"
+#include "tests/fuzz/boot_input.h"
 
-enum { RAM = 4 << 20, FILE_SIZE = 4096, AT = 128, MAGIC1 = 0x1badb002 };
+enum { FILE_SIZE = 4096, AT = 128, MAGIC1 = 0x1badb002 };
 static const uint32_t magic2 = 0xe85250d6;
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-
-static void load(const struct boot_source *source)
-{
-	static const struct boot_region regions[] = {
-	        {0, LAYOUT_RAM_LOW_END, false},
-	        {LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI, true},
-	        {LAYOUT_KERNEL_MIN, RAM - LAYOUT_KERNEL_MIN, false},
-	};
-	struct boot_machine_info machine = {.regions = regions,
-	        .region_count = 3,
-	        .acpi_rsdp = LAYOUT_ACPI,
-	        .cmdline = "name virtio_mmio.device=4K@0xd0000000:5"};
-	struct boot_image image;
-	struct memory memory;
-
-	if (memory_create(&memory, RAM, 0, 0xc0000000, (uint64_t)1 << 32))
-		return;
-	/* What was promised must hold. */
-	if (!boot_load(source, &memory, &machine, &image) &&
-	        (image.kernel_start < LAYOUT_KERNEL_MIN || image.kernel_end > RAM ||
-	                image.kernel_end <= image.kernel_start ||
-	                image.initrd < image.kernel_end ||
-	                image.initrd + image.initrd_size > RAM))
-		__builtin_trap();
-	memory_destroy(&memory);
-}
 
 static void write_elf(unsigned char *file)
 {
@@ -91,7 +60,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	unsigned char file[FILE_SIZE] = {0};
 	const char *modules[2];
 	struct boot_source source;
-	char path[64];
+	char path[BOOT_PATH];
 	int fd;
 
 	if (!size || size > FILE_SIZE / 2)
@@ -99,13 +68,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	if (data[0] & 1)
 		write_elf(file);
 	write_header(file, data[0] & 2 ? 2 : 1, data + 1, size - 1);
-	fd = memfd_create("image", MFD_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = boot_file(file, sizeof(file), sizeof(file), path);
 	modules[0] = modules[1] = path;
-	if (write(fd, file, sizeof(file)) == sizeof(file) &&
-	        !boot_open(&source, path, NULL, modules, 2, protocols[data[0] >> 2 & 3],
-	                MACHINE_X86)) {
-		load(&source);
+	if (!boot_open(&source, path, NULL, modules, 2, protocols[data[0] >> 2 & 3],
+	            MACHINE_X86)) {
+		boot_load_pc(&source, NULL);
 		boot_close(&source);
 	}
 	close(fd);
