@@ -264,7 +264,8 @@ static void help_inspect(void)
 	puts("Usage: mayfly inspect [options] IMAGE\n\n"
 	     "Says what IMAGE is, how it boots, where its segments and its entry lie, "
 	     "what it\n"
-	     "needs, and how much memory it gets by default. Needs no KVM.\n\n"
+	     "needs, which of a PC's old devices it gets, and how much memory by "
+	     "default.\nNeeds no KVM.\n\n"
 	     "Options:");
 	print_options(inspect_options);
 	puts("\nExamples:\n"

@@ -9,6 +9,7 @@
 #include "vmm/config.h"
 #include "vmm/image.h"
 #include "vmm/json.h"
+#include "vmm/plan.h"
 
 static const char *const formats[] = {[FORMAT_ELF] = "ELF",
         [FORMAT_BZIMAGE] = "bzImage",
@@ -28,15 +29,15 @@ struct need {
 	bool wanted;
 };
 
-enum { NEEDS = 6 };
+enum { NEEDS = 6, NEEDS_OWN = 4 };
 
 static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 {
 	list[0] = (struct need){"irqchip", needs->irqchip};
 	list[1] = (struct need){"acpi", needs->acpi};
 	list[2] = (struct need){"console_input", needs->console_input};
-	list[3] = (struct need){"legacy", needs->legacy};
-	list[4] = (struct need){"cpuid", needs->cpuid};
+	list[3] = (struct need){"cpuid", needs->cpuid};
+	list[4] = (struct need){"legacy", needs->legacy};
 	list[5] = (struct need){"pc", needs->pc};
 }
 
@@ -56,10 +57,32 @@ static const char *disk(const struct boot_source *source)
 	return source->disk_unpacked ? source->name : source->disk_path;
 }
 
+/* Those that are not a PC's old devices. */
+static void print_needs(const struct boot_needs *needs)
+{
+	struct need list[NEEDS];
+	bool any = false;
+
+	needs_list(needs, list);
+	printf("needs    ");
+	for (unsigned i = 0; i < NEEDS_OWN; i++)
+		if (list[i].wanted) {
+			printf(" %s", list[i].name);
+			any = true;
+		}
+	printf("%s\n", any ? "" : " nothing but memory and a vCPU");
+	printf("legacy    %s\n", plan_legacy(needs));
+}
+
+static void print_pci(const struct boot_source *source)
+{
+	bool possible = arch_layout.pci_ecam && !source->declares_devices;
+
+	printf("pci       %s\n", possible ? "none, unless by --transport pci" : "none");
+}
+
 static void print_text(const struct boot_source *source)
 {
-	struct need needs[NEEDS];
-	unsigned wanted = 0;
 
 	printf("image     %s%s\n", source->name ? source->name : source->kernel_path,
 	        source->linuxkit ? " (LinuxKit)" : "");
@@ -91,14 +114,8 @@ static void print_text(const struct boot_source *source)
 		        segment->guest, segment->guest + segment->size, flags,
 		        segment->file_size, segment->offset);
 	}
-	printf("needs    ");
-	needs_list(&source->needs, needs);
-	for (unsigned i = 0; i < NEEDS; i++)
-		if (needs[i].wanted) {
-			printf(" %s", needs[i].name);
-			wanted++;
-		}
-	printf("%s\n", wanted ? "" : " nothing but memory and a vCPU");
+	print_needs(&source->needs);
+	print_pci(source);
 	for (unsigned i = 0; i < source->device_count; i++)
 		printf("%-9s %s, to be attached by name\n",
 		        source->devices[i].kind == DEVICE_DISK ? "disk" : "net",

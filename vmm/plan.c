@@ -504,9 +504,25 @@ static void print_virtio(const struct plan *plan, unsigned i)
 	        (unsigned long long)(virtio->base + virtio->size - 1),
 	        virtio_name(plan, i, text, sizeof(text)), virtio->gsi);
 	if (virtio->slot)
-		printf(", PCI 00:%02x.0, ports %#llx", virtio->slot,
-		        (unsigned long long)virtio->ports);
+		printf(", PCI 00:%02x.0 BAR 1; its BAR 0 ports %#llx-%#llx",
+		        virtio->slot, (unsigned long long)virtio->ports,
+		        (unsigned long long)virtio->ports + PLAN_PCI_PORTS - 1);
 	putchar('\n');
+}
+
+static bool has_pci(const struct plan *plan)
+{
+	return plan->config->transport == TRANSPORT_PCI;
+}
+
+const char *plan_legacy(const struct boot_needs *needs)
+{
+	static const char *const parts[2][2] = {
+	        {"none", "CMOS clock, i8042"},
+	        {"PIC, PIT, port 0x61", "PIC, PIT, port 0x61, CMOS clock, i8042"},
+	};
+
+	return parts[needs->pc][needs->legacy];
 }
 
 void plan_print(const struct plan *plan)
@@ -522,12 +538,10 @@ void plan_print(const struct plan *plan)
 	printf("cpus       %u\n", plan->config->cpus);
 	printf("memory     %llu KiB%s\n", (unsigned long long)plan->memory >> 10,
 	        plan->memory_default ? " (default)" : "");
-	printf("needs      interrupts: %s, ACPI: %s, legacy: %s, PIC and PIT: %s, "
-	       "console "
-	       "input: %s\n",
+	printf("needs      interrupts: %s, ACPI: %s, console input: %s\n",
 	        yes(plan->needs.irqchip), yes(plan->needs.acpi),
-	        yes(plan->needs.legacy), yes(plan->needs.pc),
 	        yes(plan->needs.console_input));
+	printf("legacy     %s\n", plan_legacy(&plan->needs));
 	if (source->config_path)
 		printf("config     %s\n", source->config_path);
 	if (plan->needs.acpi) {
@@ -548,6 +562,12 @@ void plan_print(const struct plan *plan)
 		        plan->regions[i].reserved ? "reserved" : "RAM");
 	for (unsigned i = 0; i < plan->virtio_count; i++)
 		print_virtio(plan, i);
+	if (has_pci(plan))
+		printf("0x%016llx 0x%016llx PCI configuration (ECAM) of bus 0; host "
+		       "bridge 00:00.0\n",
+		        (unsigned long long)arch_layout.pci_ecam,
+		        (unsigned long long)(arch_layout.pci_ecam +
+		                             arch_layout.pci_ecam_size - 1));
 	for (unsigned i = 0; i < plan->attachment_count; i++) {
 		const struct plan_attachment *attachment = &plan->attachments[i];
 		const struct boot_device *device = &source->devices[attachment->device];
@@ -613,12 +633,19 @@ void plan_print_json(const struct plan *plan)
 		        (unsigned long long)plan->virtio[i].base,
 		        (unsigned long long)plan->virtio[i].size, plan->virtio[i].gsi);
 		if (plan->virtio[i].slot)
-			printf(",\"pci\":\"00:%02x.0\",\"ports\":%llu",
+			printf(",\"pci\":\"00:%02x.0\",\"bar\":1,\"ports\":%llu,"
+			       "\"ports_size\":%d,\"ports_bar\":0",
 			        plan->virtio[i].slot,
-			        (unsigned long long)plan->virtio[i].ports);
+			        (unsigned long long)plan->virtio[i].ports,
+			        PLAN_PCI_PORTS);
 		putchar('}');
 	}
-	printf("],\"devices\":[");
+	putchar(']');
+	if (has_pci(plan))
+		printf(",\"pci_ecam\":{\"guest\":%llu,\"size\":%llu}",
+		        (unsigned long long)arch_layout.pci_ecam,
+		        (unsigned long long)arch_layout.pci_ecam_size);
+	printf(",\"devices\":[");
 	for (unsigned i = 0; i < plan->attachment_count; i++) {
 		const struct plan_attachment *attachment = &plan->attachments[i];
 		const struct boot_device *device = &source->devices[attachment->device];

@@ -67,6 +67,9 @@ void plan_destroy(struct plan *plan);
 /* A virtio disk by its index: the image's own first, then those of the configuration. */
 const struct disk_config *plan_disk(const struct plan *plan, unsigned index);
 
+/* A PC's old devices that such an image gets, by name; "none". */
+const char *plan_legacy(const struct boot_needs *needs);
+
 /* For --dry-run: the configuration and the memory map, as text or as JSON. */
 void plan_print(const struct plan *plan);
 void plan_print_json(const struct plan *plan);

@@ -42,6 +42,7 @@ const struct arch_layout arch_layout = {
         .pic_gsis = pic_gsis,
         .pic_gsi_count = sizeof(pic_gsis),
         .pci_ecam = LAYOUT_PCI_ECAM,
+        .pci_ecam_size = LAYOUT_PCI_ECAM_SIZE,
         .pci_memory = LAYOUT_PCI_MEMORY,
         .pci_memory_size = LAYOUT_PCI_MEMORY_SIZE,
         .pci_ports = PORT_PCI_BARS,

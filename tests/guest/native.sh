@@ -98,8 +98,19 @@ runs multiboot_virtio	0 '^rng: ok$' '' --rng "$rng_multiboot"
 runs multiboot_refused	1 '' '^mayfly: --boot multiboot2: .* has no such header' --boot multiboot2 "$multiboot"
 runs linux64_entry	0 '^a  b$' '' "$linux64" -- 'a  b'
 runs pit		0 '^pit: 3 ticks' '' "$pit"
-runs dry_run_pc		0 'PIC and PIT: yes' '' --dry-run "$multiboot"
-runs dry_run_no_pc	0 'PIC and PIT: no' '' --dry-run "$exit"
+runs dry_run_pc		0 '^legacy +PIC, PIT, port 0x61, CMOS clock, i8042$' '' --dry-run "$multiboot"
+runs dry_run_no_pc	0 '^legacy +none$' '' --dry-run "$exit"
+runs dry_run_bars	0 'virtio rng, interrupt 17, PCI 00:02.0 BAR 1; its BAR 0 ports 0x1080-0x10ff$' '' \
+	--dry-run --transport pci --net user --rng "$pci"
+check dry_run_ecam has out '^0x00000000e0000000 0x00000000e00fffff PCI configuration'
+inspects() {
+	"$mayfly" inspect "$3" >"$work/out" 2>"$work/err"
+	check "inspect_$1" has out "$2"
+}
+inspects legacy '^legacy +PIC, PIT, port 0x61, CMOS clock, i8042$' "$multiboot"
+inspects no_legacy '^legacy +none$' "$pci"
+inspects pci '^pci +none, unless by --transport pci$' "$pci"
+inspects no_pci '^pci +none$' "$guests/hvt/hello"
 
 cp "$cmdline" "$work/kit-kernel" && echo 'from the file' >"$work/kit-cmdline"
 runs cmdline_linuxkit	0 '^cmdline: from the file more$' '' "$work/kit" -- more
