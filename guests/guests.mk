@@ -9,6 +9,8 @@ GUEST_CC ?= $(CROSS_COMPILE)gcc$(if $(SYSROOT), --sysroot=$(SYSROOT))
 GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp pci pit modules
 GUESTS_riscv := hello exit cmdline memory idle blk rng
 GUESTS := $(GUESTS_$(ARCH))
+HTTP_x86 := http http_multiboot
+HTTP_riscv := http
 
 GUEST_ARCH_CFLAGS_x86 := -m64 -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
 	-mmemcpy-strategy=libcall:-1:noalign -mmemset-strategy=libcall:-1:noalign
@@ -31,7 +33,7 @@ GUEST_RUNTIME := $(GUEST_RUNTIME_$(ARCH):%=$(GUEST_OBJ)/%.o)
 GUEST_LINK = $(GUEST_CC) $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^) $(if $(filter riscv,$(ARCH)),-lgcc)
 
 guests: $(GUESTS:%=$(BUILD)/guests/%)
-	@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) $(if $(GUESTS),$(BUILD)/guests/http) || \
+	@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) $(HTTP_$(ARCH):%=$(BUILD)/guests/%) || \
 		echo "guests: http is not built (see above), all others are"
 .PHONY: guests
 
@@ -108,7 +110,7 @@ $(HTTP_OBJECTS) $(LWIP_OBJECTS): GUEST_CFLAGS += -flto
 $(HTTP_OBJECTS): GUEST_CFLAGS += -Iguests/lwip -isystem $(LWIP)/source/src/include
 $(HTTP_OBJECTS): | $(LWIP)/.unpacked
 
-$(BUILD)/guests/http: GUEST_LDFLAGS += $(GUEST_CFLAGS) -flto=1 -flto-partition=none
+$(HTTP_$(ARCH):%=$(BUILD)/guests/%): GUEST_LDFLAGS += $(GUEST_CFLAGS) -flto=1 -flto-partition=none
 $(BUILD)/guests/http: $(HTTP_OBJECTS) $(LWIP_OBJECTS) $(GUEST_RUNTIME) \
 		guests/$(ARCH)/guest.ld
 	@mkdir -p $(@D)

@@ -1,7 +1,9 @@
 # Other ways into the same guests: Multiboot 1 and 2, and Linux's 64-bit entry.
 
+# Those that prove a property each, with a header in place of the note.
+SMALL_MULTIBOOT := $(patsubst %,%_multiboot,exit crash idle smp blk rng)
 ENTRY_GUESTS_x86 := hello_multiboot hello_multiboot2 hello_flat multiboot multiboot2 \
-	rng_multiboot linux64
+	$(SMALL_MULTIBOOT) linux64
 ENTRY_GUESTS := $(ENTRY_GUESTS_$(ARCH))
 
 guests: $(ENTRY_GUESTS:%=$(BUILD)/guests/%)
@@ -35,10 +37,15 @@ $(BUILD)/guests/hello_flat: $(GUEST_OBJ)/hello_flat.elf
 	$(Q)objcopy -O binary $< $@
 
 # Version 1 also as an ELF32, which is what QEMU takes.
-MULTIBOOT_GUESTS := $(GUEST_OBJ)/multiboot1.elf $(BUILD)/guests/multiboot2 $(BUILD)/guests/rng_multiboot
+MULTIBOOT_GUESTS := $(GUEST_OBJ)/multiboot1.elf $(BUILD)/guests/multiboot2 \
+	$(SMALL_MULTIBOOT:%=$(BUILD)/guests/%) $(BUILD)/guests/http_multiboot
 $(GUEST_OBJ)/multiboot1.elf: $(GUEST_OBJ)/x86/header1.o $(GUEST_OBJ)/x86/multiboot.o
 $(BUILD)/guests/multiboot2: $(GUEST_OBJ)/x86/header2.o $(GUEST_OBJ)/x86/multiboot.o
-$(BUILD)/guests/rng_multiboot: $(GUEST_OBJ)/x86/header1.o $(GUEST_OBJ)/rng.o
+define small_multiboot_rule
+$$(BUILD)/guests/$(1)_multiboot: $$(GUEST_OBJ)/x86/header1.o $$(call guest_object,$(1))
+endef
+$(foreach guest,$(SMALL_MULTIBOOT:%_multiboot=%),$(eval $(call small_multiboot_rule,$(guest))))
+$(BUILD)/guests/http_multiboot: $(GUEST_OBJ)/x86/header1.o $(HTTP_OBJECTS) $(LWIP_OBJECTS)
 $(MULTIBOOT_GUESTS): GUEST_LDFLAGS := \
 	$(subst guests/$(ARCH)/guest.ld,guests/$(ARCH)/multiboot.ld,$(GUEST_LDFLAGS))
 $(MULTIBOOT_GUESTS): $(GUEST_RUNTIME) guests/$(ARCH)/multiboot.ld

@@ -70,6 +70,15 @@ runs cmdline_both	0 '^cmdline: x y$' '' --cmdline x "$cmdline" -- y
 runs smp_1		0 '^smp: 1 CPUs$' '' "$smp" -- cpus=1
 runs smp_2		0 '^smp: 2 CPUs$' '' --cpus 2 "$smp" -- cpus=2
 runs smp_4		0 '^smp: 4 CPUs$' '' --cpus 4 "$smp" -- cpus=4
+# The same programs, entered by PVH and by Multiboot, which brings a PC's devices along.
+truncate -s 1M "$work/small.img"
+for build in '' _multiboot; do
+	runs status$build	9 '' '' "$guests/exit$build" -- exit=9
+	runs exception$build	255 '^guest: exception 14 at ' '' "$guests/crash$build" -- crash=fault
+	runs timer$build	0 '^idle: 3$' '' "$guests/idle$build" -- tick=50 ticks=3
+	runs smp$build		0 '^smp: 3 CPUs$' '' --cpus 3 "$guests/smp$build" -- cpus=3
+	runs blk$build		0 '2048 sectors ok' '' --disk "$work/small.img" "$guests/blk$build"
+done
 runs rng		0 '^rng: ok$' '' --rng "$rng"
 runs rng_absent		2 'no device' '' "$rng"
 for moved in no yes; do

@@ -40,7 +40,27 @@ kill -TERM "$pid"
 end_guest
 equal hvt_sigterm_ends_it 143 "$status"
 
-# Other ways in, and the PC that goes with them.
+# The same programs, entered by PVH and by Multiboot, which brings a PC's devices along.
+for build in "" _multiboot; do
+	runs status$build 9 '' /guests/exit$build -- exit=9
+	runs exception$build 255 '^guest: exception 14 at ' /guests/crash$build -- crash=fault
+	runs timer$build 0 '^idle: 3$' /guests/idle$build -- tick=50 ticks=3
+	runs smp$build 0 '^smp: 2 CPUs$' --cpus 2 /guests/smp$build -- cpus=2
+	runs disk$build 0 '2048 sectors ok' --disk first /guests/blk$build
+	start_guest --net user,publish=8088:80 /guests/http$build
+	wait_for 60 grep -q '^http: listening' console
+	page=$(timeout 20 wget -q -O - http://127.0.0.1:8088/)
+	timeout 20 wget -q -O /dev/null http://127.0.0.1:8088/exit/5
+	end_guest
+	equal "net$build" "Hello from Mayfly over HTTP:5" "$page:$status"
+done
+
+# Other ways in, and PCI.
+for moved in no yes; do
+	for interrupts in line messages; do
+		runs pci_${interrupts}_moved_$moved 0 '^pci: ok$' --transport pci --rng /guests/pci -- interrupts=$interrupts moved=$moved
+	done
+done
 runs multiboot 0 '^cmdline: multiboot a$' /guests/multiboot -- a
 runs multiboot_modules 0 '^module: /guests/hello, ' --initrd /guests/hello /guests/multiboot -- modules=1
 runs multiboot2 0 '^module: /guests/hello, ' --initrd /guests/hello --cpus 2 /guests/multiboot2 -- modules=1
