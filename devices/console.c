@@ -81,8 +81,8 @@ struct console {
 	struct loop_timer *foreground_timer;
 	size_t start, end; /* of what waits in `pending` */
 
-	char pending[PENDING_SIZE];
-	char *ring; /* RING_SIZE bytes, once something waits */
+	char *ring;     /* RING_SIZE bytes, once something waits */
+	char pending[]; /* PENDING_SIZE bytes if it takes input */
 };
 
 static const int terminal_signals[] = {SIGTSTP, SIGCONT, SIGWINCH};
@@ -543,7 +543,8 @@ static void signals_unwatch(struct console *console)
 struct console *console_create(
         struct loop *loop, bool input, void (*quit)(void *context), void *context)
 {
-	struct console *console = calloc(1, sizeof(*console));
+	struct console *console =
+	        calloc(1, sizeof(*console) + (input ? PENDING_SIZE : 0));
 
 	if (!console) {
 		log_error(-ENOMEM, "console: out of memory");

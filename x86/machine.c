@@ -266,6 +266,7 @@ void arch_vm_destroy(struct vm *vm)
 	if (vm->arch->pc)
 		pc_destroy(vm);
 	free(vm->arch->hvt_devices);
+	free(vm->arch->cpuid);
 	free(vm->arch);
 }
 
@@ -392,13 +393,16 @@ int arch_vcpu_init(struct vcpu *vcpu)
 
 	if (!vm->plan->needs.cpuid)
 		return 0;
-	if (!arch->cpuid_fetched)
-		error = cpuid_fetch(&arch->cpuid, vm->kvm_fd, vcpu->fd,
+	if (!arch->cpuid) {
+		arch->cpuid = malloc(sizeof(*arch->cpuid));
+		if (!arch->cpuid)
+			return log_error(-ENOMEM, "out of memory");
+		error = cpuid_fetch(arch->cpuid, vm->kvm_fd, vcpu->fd,
 		        vm->plan->config->cpus, vm->plan->needs.irqchip,
 		        vm->plan->needs.irqchip);
-	arch->cpuid_fetched = !error;
+	}
 	if (!error)
-		error = cpuid_set(&arch->cpuid, vcpu->fd, vcpu->index);
+		error = cpuid_set(arch->cpuid, vcpu->fd, vcpu->index);
 	return error || hvt ? error : msr_set_boot(vcpu->fd);
 }
 

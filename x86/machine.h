@@ -22,8 +22,7 @@ struct arch_vm {
 	bool pc; /* KVM has all interrupt controllers: pc.c */
 	struct device *hvt;
 	struct boot_device *hvt_devices; /* the image's, with what is attached */
-	bool cpuid_fetched;
-	struct cpuid_table cpuid;
+	struct cpuid_table *cpuid;       /* NULL until the first vCPU needs it */
 	/* What level-triggered pins send; guarded by the IOAPIC's lock. */
 	struct kvm_irq_routing_entry routes[GSI_COUNT];
 	unsigned route_count;
