@@ -11,6 +11,7 @@ const struct device_help device_table[] = {
         {"pci", "host bridge and bus for the virtio devices (--transport pci)"},
         {"pvpanic", "tells the monitor of a kernel panic"},
         {"exit", "ends a unikernel with a status, marks its timeline"},
+        {"text", "prints a unikernel's texts, each by one access"},
         {"hvt", "Solo5's hypercalls: clock, console, disks, networks (unikernels)"},
         {0},
 };

@@ -26,6 +26,7 @@ struct device *rtc_create(struct device_host *host);
 struct device *pci_create(struct device_host *host);
 /* QEMU's docs/specs/pvpanic.rst: window of 1 byte. */
 struct device *pvpanic_create(struct device_host *host);
-/* Window 0 (4 bytes): exit with a status. Window 1 (1 byte): a mark for the timeline. */
+/* guests/README.md: window of 4 bytes, a unikernel's texts for `console`. */
+struct device *text_create(struct device_host *host, struct console *console);
 /* Windows: 0 its status (4 bytes), 1 a mark; QEMU's: 2 isa-debug-exit (2), 3 PM1 control (2). */
 struct device *exit_create(struct device_host *host);

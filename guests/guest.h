@@ -36,7 +36,7 @@ extern const char *command_line;
 
 __attribute__((noreturn)) void guest_exit(unsigned status);
 void guest_mark(uint8_t mark);
-void console_put(char c);
+void console_write(const char *text, size_t size);
 
 /* Stops for good: no interrupt wakes it. */
 __attribute__((noreturn)) void guest_halt(void);

@@ -41,6 +41,13 @@
 #define MAYFLY_MARK_INIT        1 /* init, or whatever comes before the application */
 #define MAYFLY_MARK_APPLICATION 2 /* ready to do what it is for */
 
+/*
+ * An OUT of 32 bits prints a text: it is the address of struct mayfly_text. One exit a text,
+ * where COM1 takes one a byte. It is there if EDX was MAYFLY_TEXT_SIGN at the entry.
+ */
+#define MAYFLY_TEXT_PORT 0xfc
+#define MAYFLY_TEXT_SIGN 0x4d4600fc
+
 /* A 16550A on interrupt 4. The transmitter is always ready: no need to poll LSR. */
 #define MAYFLY_COM1_PORT 0x3f8
 #define MAYFLY_COM1_IRQ  4
@@ -100,6 +107,11 @@
 	                .name = "Mayfly",                                      \
 	                .needs = (bits),                                       \
 	}
+
+struct mayfly_text {
+	uint64_t address;
+	uint64_t size;
+};
 
 struct mayfly_note {
 	uint32_t name_size;

@@ -2,7 +2,26 @@
 
 #include <stdarg.h>
 
-static void print_number(unsigned long number, unsigned base)
+/* What print() has put together: a console takes a text sooner than its letters. */
+struct line {
+	char text[128];
+	size_t used;
+};
+
+static void line_flush(struct line *line)
+{
+	console_write(line->text, line->used);
+	line->used = 0;
+}
+
+static void line_put(struct line *line, char c)
+{
+	line->text[line->used++] = c;
+	if (line->used == sizeof(line->text))
+		line_flush(line);
+}
+
+static void line_number(struct line *line, unsigned long number, unsigned base)
 {
 	char digits[20];
 	unsigned n = 0;
@@ -12,23 +31,20 @@ static void print_number(unsigned long number, unsigned base)
 		number /= base;
 	} while (number);
 	while (n)
-		console_put(digits[--n]);
+		line_put(line, digits[--n]);
 }
 
-static void print_string(const char *text)
+static void line_string(struct line *line, const char *text)
 {
 	while (*text)
-		console_put(*text++);
+		line_put(line, *text++);
 }
 
-void print(const char *format, ...)
+static void line_format(struct line *line, const char *format, va_list values)
 {
-	va_list values;
-
-	va_start(values, format);
 	for (; *format; format++) {
 		if (*format != '%') {
-			console_put(*format);
+			line_put(line, *format);
 			continue;
 		}
 
@@ -39,27 +55,39 @@ void print(const char *format, ...)
 			format++;
 		switch (*format) {
 		case 's':
-			print_string(va_arg(values, const char *));
+			line_string(line, va_arg(values, const char *));
 			break;
 		case 'c':
-			console_put((char)va_arg(values, int));
+			line_put(line, (char)va_arg(values, int));
 			break;
 		case 'd':
 			number = is_long ? va_arg(values, unsigned long)
 			                 : (unsigned long)va_arg(values, int);
 			if ((long)number < 0) {
-				console_put('-');
+				line_put(line, '-');
 				number = -number;
 			}
-			print_number(number, 10);
+			line_number(line, number, 10);
 			break;
 		default:
 			number = is_long ? va_arg(values, unsigned long)
 			                 : va_arg(values, unsigned);
-			print_number(number, *format == 'x' ? 16 : 10);
+			line_number(line, number, *format == 'x' ? 16 : 10);
 		}
 	}
+}
+
+void print(const char *format, ...)
+{
+	struct line line;
+	va_list values;
+
+	line.used = 0;
+	va_start(values, format);
+	line_format(&line, format, values);
 	va_end(values);
+	if (line.used)
+		line_flush(&line);
 }
 
 static bool word_ends(char c)

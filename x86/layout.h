@@ -29,6 +29,7 @@ enum {
 	PORT_POST = 0x80,
 	PORT_EXIT = 0xf4, /* 4 bytes */
 	PORT_MARK = 0xf8,
+	PORT_TEXT = 0xfc,       /* 4 bytes */
 	PORT_COM1 = 0x3f8,      /* 8 bytes */
 	PORT_QEMU_EXIT = 0x501, /* where guests made for QEMU expect isa-debug-exit */
 	PORT_PVPANIC = 0x505,

@@ -323,6 +323,9 @@ int arch_add_platform(struct vm *vm)
 	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
 		error = add_ports(vm, serial_create(&vm->host, vm->console, GSI_COM1),
 		        PORT_COM1, 8);
+	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
+		error = add_ports(
+		        vm, text_create(&vm->host, vm->console), PORT_TEXT, 4);
 	if (!error && needs->legacy)
 		error = add_legacy(vm);
 	if (!error && vm->plan->config->transport == TRANSPORT_PCI)

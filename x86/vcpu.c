@@ -16,7 +16,7 @@
 #include "x86/machine.h"
 
 enum { PAGE_PRESENT_WRITE = 3, PAGE_LARGE = 1 << 7 }; /* Intel SDM vol. 3, 4.5 */
-enum { TYPE_TSS = 0xb };
+enum { TYPE_TSS = 0xb, TEXT_SIGN = 0x4d460000 };
 
 struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
 {
@@ -74,15 +74,19 @@ static void protected_mode(struct kvm_sregs *sregs)
 
 /*
  * 32-bit protected mode without paging, ebx = info: Xen, "x86/HVM direct boot ABI", and
- * Multiboot 0.6.96, 3.2 (version 2: 3.3), which has its magic number in eax.
+ * Multiboot 0.6.96, 3.2 (version 2: 3.3), which has its magic number in eax. They leave edx
+ * open: it says that a text has a port.
  */
 int vcpu_enter_protected(struct vcpu *vcpu, const struct boot_image *image)
 {
+	bool text = vcpu->vm->plan->config->console == CONSOLE_SERIAL;
+
 	return vcpu_enter(vcpu, flat_segment(0x8, SEGMENT_CODE),
 	        flat_segment(0x10, SEGMENT_DATA), protected_mode,
 	        &(struct kvm_regs){.rip = image->entry,
 	                .rax = image->magic,
 	                .rbx = image->info,
+	                .rdx = text ? TEXT_SIGN | PORT_TEXT : 0,
 	                .rflags = RFLAGS_FIXED});
 }
 

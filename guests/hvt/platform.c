@@ -7,30 +7,17 @@ HVT_GUEST;
 const struct hvt_boot_info *hvt_info;
 const char *command_line;
 
-static char line[128];
-static unsigned used;
-
-static void flush(void)
+void console_write(const char *text, size_t size)
 {
-	struct hvt_puts puts = {line, used};
+	struct hvt_puts puts = {text, size};
 
 	hvt_call(HVT_PUTS, &puts);
-	used = 0;
-}
-
-void console_put(char c)
-{
-	line[used++] = c;
-	if (c == '\n' || used == sizeof(line))
-		flush();
 }
 
 void guest_exit(unsigned status)
 {
 	struct hvt_halt halt = {NULL, (int32_t)status};
 
-	if (used)
-		flush();
 	hvt_call(HVT_HALT, &halt);
 	for (;;)
 		__asm__ volatile("pause");

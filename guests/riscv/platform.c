@@ -135,9 +135,10 @@ void guest_halt(void)
 		__asm__ volatile("wfi");
 }
 
-void console_put(char c)
+void console_write(const char *text, size_t size)
 {
-	*(volatile uint8_t *)MAYFLY_COM1_ADDRESS = (uint8_t)c;
+	while (size--)
+		*(volatile uint8_t *)MAYFLY_COM1_ADDRESS = (uint8_t)*text++;
 }
 
 bool memory_range(unsigned index, struct memory_range *range)

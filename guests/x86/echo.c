@@ -33,7 +33,7 @@ int main(void)
 		while (in8(LINE_STATUS) & DATA_AVAILABLE) {
 			char c = (char)in8(DATA);
 
-			console_put(c);
+			console_write(&c, 1);
 			if (c == 'q')
 				return 0;
 		}

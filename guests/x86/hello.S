@@ -4,8 +4,9 @@
  * beyond a vCPU, RAM and the ports. Built with MULTIBOOT it is entered that way: 1 and 2
  * are the versions of an ELF's header, 0 is version 1 for a file without any format.
  *
- * One MOV and one OUT a letter: KVM passes a plain OUT straight on, but decodes and
- * emulates each byte of REP OUTSB; and an emulated CPU feels a loop's instructions.
+ * Where there is no port for a text, it is one MOV and one OUT a letter: KVM passes a plain
+ * OUT straight on, but decodes and emulates each byte of REP OUTSB; and an emulated CPU feels
+ * a loop's instructions.
  */
 #include "mayfly.h"
 
@@ -28,12 +29,19 @@ _start:
 	xor	%eax, %eax
 #endif
 	out	%al, $MAYFLY_TIMER_PORT		/* AL is 0: MAYFLY_MARK_KERNEL */
+	cmp	$MAYFLY_TEXT_SIGN, %edx
+	jne	letters
+	mov	$text, %eax
+	out	%eax, $MAYFLY_TEXT_PORT
+	jmp	leave
+letters:
 	mov	$MAYFLY_COM1_PORT, %edx
 	.irp	letter, 'H, 'e, 'l, 'l, 'o, 32, 'f, 'r, 'o, 'm, 32, \
 			'M, 'a, 'y, 'f, 'l, 'y, '!, 10
 	mov	$\letter, %al
 	out	%al, %dx
 	.endr
+leave:
 	xor	%eax, %eax
 	out	%al, $MAYFLY_EXIT_PORT
 	/*
@@ -47,6 +55,13 @@ _start:
 	mov	$MAYFLY_I8042_RESET, %al
 	out	%al, $MAYFLY_I8042_PORT
 	ud2
+
+line:
+	.ascii	"Hello from Mayfly!\n"
+line_end:
+	.balign	8
+text:
+	.quad	line, line_end - line
 
 #ifdef MULTIBOOT
 fail:

@@ -15,6 +15,7 @@ extern uint64_t page_window[512];
 
 static const struct hvm_start_info *start_info;
 const char *command_line = "";
+uint32_t text_sign;
 uint32_t multiboot_magic;
 const uint32_t *multiboot_info;
 
@@ -60,9 +61,17 @@ void guest_halt(void)
 		__asm__ volatile("cli; hlt");
 }
 
-void console_put(char c)
+void console_write(const char *text, size_t size)
 {
-	out8(MAYFLY_COM1_PORT, (uint8_t)c);
+	struct mayfly_text place = {(uintptr_t)text, size};
+
+	/* Text and place are in memory, for the monitor to read. */
+	__asm__ volatile("" : : "r"(&place) : "memory");
+	if (text_sign == MAYFLY_TEXT_SIGN)
+		out32(MAYFLY_TEXT_PORT, (uint32_t)(uintptr_t)&place);
+	else
+		while (size--)
+			out8(MAYFLY_COM1_PORT, (uint8_t)*text++);
 }
 
 bool module_range(unsigned index, struct memory_range *range)

@@ -28,6 +28,7 @@
 	.globl	_start
 _start:
 	out	%al, $MAYFLY_TIMER_PORT		/* AL is 0: MAYFLY_MARK_KERNEL */
+	mov	%edx, text_sign
 	mov	$stack_top, %esp
 	mov	$page_map, %eax
 	mov	%eax, %cr3

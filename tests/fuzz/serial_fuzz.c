@@ -7,8 +7,9 @@
 #include "devices/console.h"
 #include "devices/devices.h"
 #include "vmm/bus.h"
+#include "vmm/memory.h"
 
-enum { GSI = 4, OPERATION = 4, SERIAL = 0x3f8 };
+enum { GSI = 4, OPERATION = 4, SERIAL = 0x3f8, TEXT = 0xfc, RAM = 4096 };
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -17,12 +18,15 @@ struct console {
 	struct console_client client;
 	size_t waiting; /* bytes of input */
 	bool in_input;
+	volatile unsigned char sum; /* of the output, all of which is looked at */
 };
 
 struct machine {
 	struct device_host host;
 	struct console console;
 	bool level;
+	struct memory memory;
+	char ram[RAM];
 };
 
 int console_attach(struct console *console, const struct console_client *client)
@@ -51,9 +55,13 @@ void console_want_input(struct console *console)
 
 void console_write(struct console *console, const void *data, size_t size)
 {
-	(void)console;
+	unsigned char sum = 0;
+
 	if (!data || !size)
 		__builtin_trap();
+	for (size_t i = 0; i < size; i++)
+		sum += ((const unsigned char *)data)[i];
+	console->sum = sum;
 }
 
 /* An edge-triggered line only ever goes up and down in turn. */
@@ -93,7 +101,7 @@ static void operate(struct machine *machine, struct bus *bus, struct device *ser
         const unsigned char *data)
 {
 	static const uint16_t ports[] = {
-	        SERIAL, SERIAL, SERIAL, 0x60, 0x64, 0x70, 0x505, 0xf0, 0xf4};
+	        SERIAL, SERIAL, TEXT, 0x60, 0x64, 0x70, 0x505, 0xf0, 0xf4};
 	uint64_t port = ports[data[0] % 16 % 9] + data[1] % 8;
 	unsigned size = 1 << data[1] / 64;
 	uint8_t value[8];
@@ -131,6 +139,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	struct device *rtc = rtc_create(&machine.host);
 	struct device *pvpanic = pvpanic_create(&machine.host);
 	struct device *leave = exit_create(&machine.host);
+	struct device *text = text_create(&machine.host, &machine.console);
 	struct bus bus = {0};
 
 	add(&bus, SERIAL, 8, serial, 0);
@@ -140,6 +149,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	add(&bus, 0x505, 1, pvpanic, 0);
 	add(&bus, 0xf4, 4, leave, 0);
 	add(&bus, 0xf0, 1, leave, 1);
+	add(&bus, TEXT, 4, text, 0);
+	machine.memory.ranges[0] = (struct memory_range){0, RAM, machine.ram};
+	machine.memory.count = 1;
+	machine.host.memory = &machine.memory;
+	/* What the guest writes into its memory is as good as what it writes to a port. */
+	memcpy(machine.ram, data, size < RAM ? size : RAM);
 	for (; size >= OPERATION; data += OPERATION, size -= OPERATION)
 		operate(&machine, &bus, serial, data);
 	device_destroy(serial);
@@ -147,5 +162,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	device_destroy(rtc);
 	device_destroy(pvpanic);
 	device_destroy(leave);
+	device_destroy(text);
 	return 0;
 }

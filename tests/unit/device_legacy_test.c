@@ -1,10 +1,12 @@
-/* i8042, rtc, pvpanic, exit: each on a bus, as a guest reaches it. */
+/* i8042, rtc, pvpanic, exit, text: each on a bus, as a guest reaches it. */
 #include <string.h>
 #include <time.h>
 
+#include "devices/console.h"
 #include "devices/devices.h"
 #include "tests/unit/unit.h"
 #include "vmm/bus.h"
+#include "vmm/memory.h"
 
 static struct {
 	struct device_host host;
@@ -13,7 +15,19 @@ static struct {
 	enum device_request request;
 	unsigned status;
 	unsigned marks, mark;
+	struct memory memory;
+	char printed[64];
+	size_t printed_size;
 } machine;
+
+/* In place of devices/console.c. */
+void console_write(struct console *console, const void *data, size_t size)
+{
+	CU_ASSERT_PTR_EQUAL(console, &machine);
+	CU_ASSERT_FATAL(size <= sizeof(machine.printed));
+	memcpy(machine.printed, data, size);
+	machine.printed_size = size;
+}
 
 static void request(
         struct device_host *host, enum device_request request_kind, unsigned status)
@@ -313,6 +327,55 @@ static void marks_reach_the_timeline(void)
 	device_destroy(device);
 }
 
+/* text */
+
+static void print(uint64_t address, uint64_t size)
+{
+	const uint64_t place[] = {address, size};
+
+	machine.printed_size = 0;
+	CU_ASSERT_EQUAL(memory_write(&machine.memory, 0x100, place, sizeof(place)), 0);
+	out(0xfc, 0x100, 4);
+}
+
+static void text_is_what_is_in_ram(void)
+{
+	enum { RAM = 1 << 20, MAX = 64 << 10 };
+	static const struct {
+		uint64_t address, size;
+	} refused[] = {
+	        {RAM - 5, 6},
+	        {RAM - 5, UINT64_MAX},
+	        {UINT64_MAX, 2},
+	        {0, 0},
+	        {0, MAX + 1},
+	};
+	struct device *device = text_create(setup(), (struct console *)&machine);
+
+	CU_ASSERT_EQUAL_FATAL(
+	        memory_create(&machine.memory, RAM, 0, UINT64_C(1) << 32, 0), 0);
+	machine.host.memory = &machine.memory;
+	put(device, 0xfc, 4, 0);
+	memory_write(&machine.memory, RAM - 5, "hello", 5);
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		print(refused[i].address, refused[i].size);
+		CU_ASSERT_EQUAL(machine.printed_size, 0);
+	}
+	print(RAM - 5, 5);
+	CU_ASSERT_EQUAL(machine.printed_size, 5);
+	CU_ASSERT_EQUAL(memcmp(machine.printed, "hello", 5), 0);
+	/* No place, half a place, half an address and the middle of one. */
+	machine.printed_size = 0;
+	out(0xfc, 0xffffffff, 4);
+	out(0xfc, RAM - 8, 4);
+	out(0xfc, 0x100, 2);
+	out(0xfe, 0x100, 2);
+	CU_ASSERT_EQUAL(machine.printed_size, 0);
+	CU_ASSERT_EQUAL(in(0xfc, 4), 0xffffffff);
+	device_destroy(device);
+	memory_destroy(&machine.memory);
+}
+
 static void table_names_each_device_once(void)
 {
 	for (const struct device_help *a = device_table; a->name; a++) {
@@ -337,6 +400,7 @@ int main(void)
 	        UNIT(exit_carries_its_status),
 	        UNIT(exit_has_the_ways_of_qemu),
 	        UNIT(marks_reach_the_timeline),
+	        UNIT(text_is_what_is_in_ram),
 	        UNIT(table_names_each_device_once),
 	        {0},
 	};
