@@ -51,6 +51,19 @@ figure "hello against crun" "$(divide "$hello" "$(median "$work/all" crun exit_m
 figure "hello against Firecracker" \
 	"$(divide "$hello" "$(median "$work/all" firecracker exit_ms)")" 0.12
 
+# Solo5's test_quiet, say: a unikernel built for solo5-hvt that ends with status 0.
+if [ -n "${HVT-}" ] && command -v solo5-hvt >/dev/null; then
+	"$build/mayfly" bench --runs "$runs" --only quiet,solo5 --base solo5 \
+		--silent "solo5=solo5-hvt $HVT --solo5:quiet" \
+		--silent "quiet={mayfly} run $HVT -- --solo5:quiet" \
+		--json "$work/quiet" --svg= || exit
+	echo
+	figure "a quiet Solo5 image against solo5-hvt" "$(divide "$(median "$work/quiet" quiet exit_ms)" \
+		"$(median "$work/quiet" solo5 exit_ms)")" 0.7
+else
+	echo "skip bench: solo5-hvt: not on the PATH, or no image of its in HVT="
+fi
+
 # at_rest GUEST KIB: the monitor of a guest that runs on. Guest RAM is the mapping
 # of the size that it was given.
 at_rest() {
