@@ -6,11 +6,8 @@
  * one; window 3 is a PM1 control register that knows only how to go to sleep for good.
  * None can be read.
  */
-#include <errno.h>
-#include <stdlib.h>
 
 #include "devices/devices.h"
-#include "vmm/log.h"
 
 enum { WINDOW_EXIT, WINDOW_MARK, WINDOW_QEMU_EXIT, WINDOW_QEMU_PM1 };
 
@@ -41,27 +38,13 @@ static void exit_write(struct device *device, unsigned window, uint64_t offset,
 	host->request(host, REQUEST_EXIT, status);
 }
 
-static void exit_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type exit_type = {
         .name = "exit",
         .help = "ends a unikernel with a status, marks its timeline",
-        .destroy = exit_destroy,
         .write = exit_write,
 };
 
 struct device *exit_create(struct device_host *host)
 {
-	struct device *device = calloc(1, sizeof(*device));
-
-	if (!device) {
-		log_error(-ENOMEM, "exit: out of memory");
-		return NULL;
-	}
-	device_init(device, &exit_type, host);
-	return device;
+	return device_create(sizeof(struct device), &exit_type, host);
 }

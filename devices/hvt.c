@@ -13,7 +13,6 @@
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -366,8 +365,6 @@ static void hvt_destroy(struct device *device)
 		disk_close(hvt->attached[i].disk);
 		nic_close(hvt->attached[i].nic);
 	}
-	pthread_mutex_destroy(&device->lock);
-	free(hvt);
 }
 
 /* Nothing of it is the guest's to see: a POLL that was broken off begins anew. */
@@ -380,13 +377,10 @@ static const struct device_type hvt_type = {
 
 struct device *hvt_create(struct device_host *host, struct console *console)
 {
-	struct hvt *hvt = calloc(1, sizeof(*hvt));
+	struct hvt *hvt = device_create(sizeof(*hvt), &hvt_type, host);
 
-	if (!hvt) {
-		log_error(-ENOMEM, "hvt: out of memory");
+	if (!hvt)
 		return NULL;
-	}
-	device_init(&hvt->device, &hvt_type, host);
 	hvt->console = console;
 	return &hvt->device;
 }

@@ -6,11 +6,8 @@
  * 6). There are no interrupts. IBM PS/2 Technical Reference, "Keyboard and Auxiliary
  * Device Controller".
  */
-#include <errno.h>
-#include <stdlib.h>
 
 #include "devices/devices.h"
-#include "vmm/log.h"
 
 enum { WINDOW_DATA, WINDOW_COMMAND };
 
@@ -148,16 +145,9 @@ static void i8042_write(struct device *device, unsigned window, uint64_t offset,
 		write_data(i8042, *byte);
 }
 
-static void i8042_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type i8042_type = {
         .name = "i8042",
         .help = "keyboard controller without a keyboard: resets the machine",
-        .destroy = i8042_destroy,
         .read = i8042_read,
         .write = i8042_write,
         .state_offset = offsetof(struct i8042, state),
@@ -167,13 +157,10 @@ static const struct device_type i8042_type = {
 
 struct device *i8042_create(struct device_host *host)
 {
-	struct i8042 *i8042 = calloc(1, sizeof(*i8042));
+	struct i8042 *i8042 = device_create(sizeof(*i8042), &i8042_type, host);
 
-	if (!i8042) {
-		log_error(-ENOMEM, "i8042: out of memory");
+	if (!i8042)
 		return NULL;
-	}
-	device_init(&i8042->device, &i8042_type, host);
 	i8042->state.status = STATUS_SYSTEM | STATUS_UNLOCKED;
 	return &i8042->device;
 }

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/devices.h"
@@ -298,16 +297,9 @@ static void pci_resume(struct device *device)
 	remap(pci);
 }
 
-static void pci_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type pci_type = {
         .name = "pci",
         .help = "PCI host bridge: configuration by ports and by memory (ECAM)",
-        .destroy = pci_destroy,
         .read = pci_read,
         .write = pci_write,
         .resume = pci_resume,
@@ -321,13 +313,10 @@ struct device *pci_create(struct device_host *host)
 	/* QEMU's docs/specs/pci-ids.rst: the generic host bridge. */
 	static const struct pci_identity bridge = {
 	        .vendor = 0x1b36, .device = 0x0008, .class_code = 0x060000};
-	struct pci *pci = calloc(1, sizeof(*pci));
+	struct pci *pci = device_create(sizeof(*pci), &pci_type, host);
 
-	if (!pci) {
-		log_error(-ENOMEM, "pci: out of memory");
+	if (!pci)
 		return NULL;
-	}
-	device_init(&pci->device, &pci_type, host);
 	pci_function_init(&pci->bridge, NULL, &bridge);
 	pci->functions[0] = &pci->bridge;
 	return &pci->device;

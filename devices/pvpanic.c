@@ -1,9 +1,6 @@
 /* pvpanic: one port on which a dying kernel says so (QEMU docs/specs/pvpanic.rst). */
-#include <errno.h>
-#include <stdlib.h>
 
 #include "devices/devices.h"
-#include "vmm/log.h"
 
 /*
  * Bit 1, "a crash kernel takes over", is not offered: a guest with kdump then says
@@ -31,28 +28,14 @@ static void pvpanic_write(struct device *device, unsigned window, uint64_t offse
 		device->host->request(device->host, REQUEST_PANIC, 0);
 }
 
-static void pvpanic_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type pvpanic_type = {
         .name = "pvpanic",
         .help = "tells the monitor of a kernel panic",
-        .destroy = pvpanic_destroy,
         .read = pvpanic_read,
         .write = pvpanic_write,
 };
 
 struct device *pvpanic_create(struct device_host *host)
 {
-	struct device *device = calloc(1, sizeof(*device));
-
-	if (!device) {
-		log_error(-ENOMEM, "pvpanic: out of memory");
-		return NULL;
-	}
-	device_init(device, &pvpanic_type, host);
-	return device;
+	return device_create(sizeof(struct device), &pvpanic_type, host);
 }

@@ -6,12 +6,9 @@
  * A new time, alarms and interrupt enables are remembered like CMOS memory and have no
  * effect: the clock is the host's, and flags in register C never come.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "devices/devices.h"
-#include "vmm/log.h"
 
 /* Offsets of the window: ports 0x70 and 0x71. */
 enum { RTC_INDEX, RTC_DATA };
@@ -134,16 +131,9 @@ static void rtc_write(struct device *device, unsigned window, uint64_t offset,
 			        bytes[i];
 }
 
-static void rtc_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type rtc_type = {
         .name = "rtc",
         .help = "MC146818 clock with the host's UTC",
-        .destroy = rtc_destroy,
         .read = rtc_read,
         .write = rtc_write,
         .state_offset = offsetof(struct rtc, state),
@@ -153,13 +143,10 @@ static const struct device_type rtc_type = {
 
 struct device *rtc_create(struct device_host *host)
 {
-	struct rtc *rtc = calloc(1, sizeof(*rtc));
+	struct rtc *rtc = device_create(sizeof(*rtc), &rtc_type, host);
 
-	if (!rtc) {
-		log_error(-ENOMEM, "rtc: out of memory");
+	if (!rtc)
 		return NULL;
-	}
-	device_init(&rtc->device, &rtc_type, host);
 	rtc->state.registers[RTC_A] = A_DEFAULT;
 	rtc->state.registers[RTC_B] = B_24H;
 	/* The C library opens the time zone's file at the first call: now, not in a jail. */

@@ -9,13 +9,10 @@
  *
  * The ISA interrupt is an edge: a pulse whenever INTR goes from low to high.
  */
-#include <errno.h>
 #include <linux/serial_reg.h>
-#include <stdlib.h>
 
 #include "devices/console.h"
 #include "devices/devices.h"
-#include "vmm/log.h"
 
 enum {
 	FIFO_SIZE = 16,
@@ -295,16 +292,9 @@ static void serial_resume(struct device *device)
 	refill(serial);
 }
 
-static void serial_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type serial_type = {
         .name = "serial",
         .help = "16550A serial port, the console",
-        .destroy = serial_destroy,
         .read = serial_read,
         .write = serial_write,
         .pause = serial_pause,
@@ -317,15 +307,12 @@ static const struct device_type serial_type = {
 struct device *serial_create(
         struct device_host *host, struct console *console, unsigned gsi)
 {
-	struct serial *serial = calloc(1, sizeof(*serial));
+	struct serial *serial = device_create(sizeof(*serial), &serial_type, host);
 	struct console_client client = {.input = serial_input, .context = serial};
 	int error = 0;
 
-	if (!serial) {
-		log_error(-ENOMEM, "serial: out of memory");
+	if (!serial)
 		return NULL;
-	}
-	device_init(&serial->device, &serial_type, host);
 	serial->console = console;
 	serial->gsi = gsi;
 	serial->state.dll = 1; /* 115200 */

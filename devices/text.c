@@ -4,8 +4,6 @@
  * size, as hvt's puts has it. KVM makes an exit of each byte to a serial port, of REP OUTSB
  * too.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/console.h"
@@ -45,28 +43,18 @@ static void text_write(struct device *device, unsigned window, uint64_t offset,
 		        "not in its RAM");
 }
 
-static void text_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type text_type = {
         .name = "text",
         .help = "prints a unikernel's texts, each by one access",
-        .destroy = text_destroy,
         .write = text_write,
 };
 
 struct device *text_create(struct device_host *host, struct console *console)
 {
-	struct text *text = calloc(1, sizeof(*text));
+	struct text *text = device_create(sizeof(*text), &text_type, host);
 
-	if (!text) {
-		log_error(-ENOMEM, "text: out of memory");
+	if (!text)
 		return NULL;
-	}
-	device_init(&text->device, &text_type, host);
 	text->console = console;
 	return &text->device;
 }

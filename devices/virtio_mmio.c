@@ -1,9 +1,7 @@
 /* The registers of VIRTIO 1.2, 4.2.2. */
 #include <endian.h>
-#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio.h"
@@ -190,8 +188,6 @@ static void mmio_destroy(struct device *device)
 	struct virtio_mmio *mmio = (struct virtio_mmio *)device;
 
 	virtio_destroy(mmio->virtio);
-	pthread_mutex_destroy(&device->lock);
-	free(mmio);
 }
 
 static const struct device_type mmio_type = {
@@ -207,21 +203,19 @@ static const struct device_type mmio_type = {
 struct device *virtio_mmio_create(
         struct device_host *host, struct virtio *virtio, unsigned gsi)
 {
-	struct virtio_mmio *mmio = calloc(1, sizeof(*mmio));
+	struct virtio_mmio *mmio = device_create(sizeof(*mmio), &mmio_type, host);
 
 	if (!mmio) {
-		log_error(-ENOMEM, "%s: out of memory", virtio->type->name);
 		virtio_destroy(virtio);
 		return NULL;
 	}
-	device_init(&mmio->device, &mmio_type, host);
 	mmio->virtio = virtio;
 	mmio->gsi = gsi;
 	virtio->lock = &mmio->device.lock;
 	virtio->interrupt = interrupt;
 	virtio->transport = mmio;
 	if (virtio_attach(virtio) < 0) {
-		mmio_destroy(&mmio->device);
+		device_destroy(&mmio->device);
 		return NULL;
 	}
 	return &mmio->device;

@@ -7,12 +7,10 @@
  * of the ISR status until that is read.
  */
 #include <assert.h>
-#include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_pci.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/msix.h"
@@ -583,8 +581,6 @@ static void virtio_pci_destroy(struct device *device)
 	struct virtio_pci *pci = (struct virtio_pci *)device;
 
 	virtio_destroy(pci->virtio);
-	pthread_mutex_destroy(&device->lock);
-	free(pci);
 }
 
 static const struct device_type virtio_pci_type = {
@@ -604,14 +600,12 @@ struct pci_function *virtio_pci_create(
         struct device_host *host, struct virtio *virtio, unsigned gsi)
 {
 	struct pci_identity name = identity(virtio->type->device_id);
-	struct virtio_pci *pci = calloc(1, sizeof(*pci));
+	struct virtio_pci *pci = device_create(sizeof(*pci), &virtio_pci_type, host);
 
 	if (!pci) {
-		log_error(-ENOMEM, "%s: out of memory", virtio->type->name);
 		virtio_destroy(virtio);
 		return NULL;
 	}
-	device_init(&pci->device, &virtio_pci_type, host);
 	pci->virtio = virtio;
 	pci->gsi = gsi;
 	msix_init(&pci->state.msix, virtio->type->queue_count + 1);
@@ -629,7 +623,7 @@ struct pci_function *virtio_pci_create(
 	virtio->interrupt = interrupt;
 	virtio->transport = pci;
 	if (virtio_attach(virtio) < 0) {
-		virtio_pci_destroy(&pci->device);
+		device_destroy(&pci->device);
 		return NULL;
 	}
 	return &pci->function;

@@ -1,7 +1,6 @@
 #include "riscv/plic.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/log.h"
@@ -203,16 +202,9 @@ void plic_set_line(struct device *device, unsigned source, bool level)
 	pthread_mutex_unlock(&device->lock);
 }
 
-static void plic_destroy(struct device *device)
-{
-	pthread_mutex_destroy(&device->lock);
-	free(device);
-}
-
 static const struct device_type plic_type = {
         .name = "plic",
         .help = "interrupt controller, where KVM has none",
-        .destroy = plic_destroy,
         .read = plic_read,
         .write = plic_write,
         .state_offset = offsetof(struct plic, state),
@@ -223,14 +215,15 @@ static const struct device_type plic_type = {
 struct device *plic_create(
         struct device_host *host, const struct plic_output *output, unsigned harts)
 {
-	struct plic *plic = harts <= PLIC_HARTS ? calloc(1, sizeof(*plic)) : NULL;
+	struct plic *plic;
 
-	if (!plic) {
-		log_error(-ENOMEM, harts > PLIC_HARTS ? "plic: too many harts"
-		                                      : "plic: out of memory");
+	if (harts > PLIC_HARTS) {
+		log_error(-E2BIG, "plic: too many harts");
 		return NULL;
 	}
-	device_init(&plic->device, &plic_type, host);
+	plic = device_create(sizeof(*plic), &plic_type, host);
+	if (!plic)
+		return NULL;
 	plic->output = *output;
 	plic->harts = harts;
 	return &plic->device;

@@ -62,7 +62,7 @@ struct device_host {
 struct device_type {
 	const char *name; /* "serial" */
 	const char *help; /* one line for --help: what the guest sees */
-	void (*destroy)(struct device *device);
+	void (*destroy)(struct device *device); /* what it owns beside its own memory */
 	/*
 	 * A guest's access of 1, 2, 4 or 8 bytes at `offset` of the window that was
 	 * registered with `window`. `data` is little-endian bytes. What a device does
@@ -88,8 +88,11 @@ struct device {
 	pthread_mutex_t lock;
 };
 
-/* Fills the common part; no failure. */
-void device_init(struct device *device, const struct device_type *type,
-        struct device_host *host);
-/* Calls the type's destroy under no lock; takes NULL. */
+/*
+ * Zeroed memory for a device of `size` bytes, whose first member is a struct device, filled;
+ * NULL (logged) without any.
+ */
+void *device_create(
+        size_t size, const struct device_type *type, struct device_host *host);
+/* Calls the type's destroy under no lock, and frees the device; takes NULL. */
 void device_destroy(struct device *device);

@@ -1,11 +1,9 @@
 #include "x86/ioapic.h"
 
-#include "vmm/log.h"
 #include "x86/layout.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* 82093AA data sheet, 3.1: the window's registers; EOI is of version 0x20. */
@@ -244,15 +242,9 @@ static void ioapic_resume(struct device *device)
 	}
 }
 
-static void ioapic_destroy(struct device *device)
-{
-	free(device);
-}
-
 static const struct device_type ioapic_type = {
         .name = "ioapic",
         .help = "interrupt controller of 24 pins or more",
-        .destroy = ioapic_destroy,
         .read = ioapic_read,
         .write = ioapic_write,
         .resume = ioapic_resume,
@@ -264,13 +256,10 @@ static const struct device_type ioapic_type = {
 struct device *ioapic_create(
         struct device_host *host, const struct ioapic_output *output, unsigned pins)
 {
-	struct ioapic *ioapic = calloc(1, sizeof(*ioapic));
+	struct ioapic *ioapic = device_create(sizeof(*ioapic), &ioapic_type, host);
 
-	if (!ioapic) {
-		log_error(-ENOMEM, "ioapic: no memory");
+	if (!ioapic)
 		return NULL;
-	}
-	device_init(&ioapic->device, &ioapic_type, host);
 	ioapic->output = *output;
 	ioapic->pins = pins;
 	for (unsigned pin = 0; pin < GSI_COUNT; pin++)

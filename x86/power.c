@@ -1,10 +1,7 @@
 #include "x86/power.h"
 
-#include "vmm/log.h"
 #include "x86/layout.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Sleep control register (ACPI 6.5, table 4.24). */
@@ -60,15 +57,9 @@ void power_button_press(struct device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
-static void power_destroy(struct device *device)
-{
-	free(device);
-}
-
 static const struct device_type power_type = {
         .name = "power",
         .help = "ACPI power button and power-off",
-        .destroy = power_destroy,
         .read = power_read,
         .write = power_write,
         .state_offset = offsetof(struct power, state),
@@ -78,12 +69,5 @@ static const struct device_type power_type = {
 
 struct device *power_create(struct device_host *host)
 {
-	struct power *power = calloc(1, sizeof(*power));
-
-	if (!power) {
-		log_error(-ENOMEM, "power: no memory");
-		return NULL;
-	}
-	device_init(&power->device, &power_type, host);
-	return &power->device;
+	return device_create(sizeof(struct power), &power_type, host);
 }

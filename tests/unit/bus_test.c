@@ -52,8 +52,8 @@ static const struct device_type silent_type = {.name = "silent"};
 
 static void recorder_init(struct recorder *recorder, const struct device_type *type)
 {
-	*recorder = (struct recorder){0};
-	device_init(&recorder->device, type, NULL);
+	*recorder = (struct recorder){.device.type = type};
+	pthread_mutex_init(&recorder->device.lock, NULL);
 }
 
 static void windows_never_overlap(void)
