@@ -34,7 +34,7 @@ bed_system "$work/drivers"
 bed_modules "$work/drivers" $drivers
 install -m 755 "$own/drivers-init" "$work/drivers/init"
 bed_cpio "$work/drivers" | gzip -n >"$out/kit-drivers.img"
-bed_modules "$work/root" virtio_mmio virtio_blk virtio_net
+bed_modules "$work/root" virtio_mmio virtio_blk virtio_net isofs evdev button
 
 # kernel+initrd, tar-kernel-initrd
 cp "$kernel" "$out/kit-kernel"
@@ -69,18 +69,17 @@ syslinux_config /boot/kernel /boot/drivers.img "$arguments root=/dev/sr0" >"$wor
 xorriso -as mkisofs -quiet -l -J -R -V LinuxKit -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot \
 	-boot-load-size 4 -boot-info-table -o "$out/kit.iso" "$work/iso" 2>/dev/null
 
-# iso-efi-initrd: grub's configuration, kernel and initrd.
-mkdir -p "$work/efi/EFI/BOOT"
-cp "$work/boot/kernel" "$work/boot/initrd.img" "$work/efi/"
-cat >"$work/efi/EFI/BOOT/grub.cfg" <<GRUB
-set timeout=0
-set gfxpayload=text
-menuentry 'LinuxKit ISO Image' {
-	linux /kernel $arguments text
-	initrd /initrd.img
+# iso-efi: the root in the ISO, with a kernel and grub's configuration. iso-efi-initrd: kernel and initrd.
+grub_config() {
+	printf "set timeout=0\nset gfxpayload=text\nmenuentry 'LinuxKit ISO Image' {\n\tlinux %s text\n\tinitrd %s\n}\n" "$@"
 }
-GRUB
-xorriso -as mkisofs -quiet -R -V LinuxKit -o "$out/kit-efi-initrd.iso" "$work/efi" 2>/dev/null
+rm -r "$work/iso/isolinux"
+mkdir -p "$work/iso/EFI/BOOT" "$work/efi/EFI/BOOT"
+grub_config "/boot/kernel $arguments root=/dev/sr0" /boot/drivers.img >"$work/iso/EFI/BOOT/grub.cfg"
+grub_config "/kernel $arguments" /initrd.img >"$work/efi/EFI/BOOT/grub.cfg"
+cp "$work/boot/kernel" "$work/boot/initrd.img" "$work/efi/"
+xorriso -as mkisofs -quiet -R -o "$out/kit-efi.iso" "$work/iso" 2>/dev/null
+xorriso -as mkisofs -quiet -R -o "$out/kit-efi-initrd.iso" "$work/efi" 2>/dev/null
 
 # partitioned IMAGE LABEL TYPE: the file system in $work/part as the only partition, from sector 2048 on.
 partitioned() {
@@ -89,10 +88,10 @@ partitioned() {
 	printf 'label: %s\nstart=2048, size=%s, type=%s, bootable\n' "$2" $((size / 512)) "$3" | sfdisk -q "$1"
 	dd if="$work/part" of="$1" bs=1M seek=1 conv=notrunc,sparse status=none
 }
-# fat MIB FILES: a FAT file system in $work/part.
+# fat MIB FILES: a FAT file system in $work/part, a FAT32 if it can be one.
 fat() {
 	rm -f "$work/part"
-	mkfs.vfat -C "$work/part" $(($1 * 1024)) >/dev/null
+	mkfs.vfat $([ "$1" -lt 33 ] || echo "-F 32") -C "$work/part" $(($1 * 1024)) >/dev/null
 	shift
 	mcopy -s -i "$work/part" "$@" ::/
 }
@@ -119,13 +118,18 @@ for section in cmdline:"$out/kit-cmdline" initrd:"$out/kit-initrd.img" linux:"$k
 	next=$((next + $(stat -c %s "${section#*:}")))
 done
 objcopy "$@" $stub "$out/kit.efi"
+loader=/usr/lib/systemd/boot/efi/systemd-bootx64.efi
 mkdir -p "$work/esp/EFI/Linux" "$work/esp/EFI/BOOT"
 cp "$out/kit.efi" "$work/esp/EFI/Linux/linuxkit.efi"
-cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi "$work/esp/EFI/BOOT/BOOTX64.EFI"
-rm -f "$work/part"
-mkfs.vfat -F 32 -C "$work/part" $(((mib > 32 ? mib + 4 : 36) * 1024)) >/dev/null
-mcopy -s -i "$work/part" "$work/esp/EFI" ::/
+cp $loader "$work/esp/EFI/BOOT/BOOTX64.EFI"
+fat $((mib > 32 ? mib + 4 : 36)) "$work/esp/EFI"
 partitioned "$out/kit-efi.img" gpt U
+
+# qcow2-efi: kernel, initrd and grub's configuration in an EFI system partition.
+cp $loader "$work/efi/EFI/BOOT/BOOTX64.EFI"
+fat $mib "$work/efi/EFI" "$work/efi/kernel" "$work/efi/initrd.img"
+partitioned "$work/disk.img" gpt U
+qemu-img convert -f raw -O qcow2 "$work/disk.img" "$out/kit-efi.qcow2"
 
 # qcow2-bios and aws, vhd, vmdk, gcp: ext4 with extlinux's configuration.
 mkdir "$work/ext"

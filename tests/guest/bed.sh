@@ -192,7 +192,9 @@ bed_boot() {
 	esac
 	case $group in
 	images*) bed_images >>"$directory/initrd" ;;
-	disk) bed_only $(bed_disk_programs) >>"$directory/initrd" ;;
+	esac
+	case $group in
+	images | disk) bed_only $(bed_disk_programs) >>"$directory/initrd" ;;
 	esac
 	bed_monitor "$directory/monitor.cpio"
 	cat "$directory/monitor.cpio" >>"$directory/initrd"

@@ -3,7 +3,7 @@
 build=$top/build
 bed=${BED_DIR:-$top/build/bed}
 monitor=${BED_MONITOR:-$top/build/mayfly}
-bed_limit=600
+bed_limit=900
 packages="linux-image-cloud-amd64 busybox-static"
 
 # Loaded by the guest's init, in this order after what they depend on.
@@ -73,7 +73,7 @@ bed_host_programs() {
 	command -v e2fsck
 }
 
-# What only l1/disk.sh uses.
+# What only l1/disk.sh and l1/images.sh use.
 bed_disk_programs() {
 	command -v qemu-img
 }
