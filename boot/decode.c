@@ -23,7 +23,10 @@ enum {
 	CHUNK = 256 << 10,
 	LZ4_BLOCK = 8 << 20, /* of the legacy frame; the last one may be less */
 	LZ4_MAGIC = 4,
-	ARCHIVE_ALIGN = 4, /* of Linux's initramfs buffer format */
+	ARCHIVE_ALIGN = 4,        /* of Linux's initramfs buffer format */
+	ARCHIVE_PIECES = 1 << 16, /* of a sparse file */
+	ARCHIVE_SKIP = 1 << 20,   /* of what is no file */
+	ARCHIVE_HEADERS = 256,    /* of such */
 };
 
 struct output {
@@ -37,12 +40,19 @@ struct arena {
 	size_t left;
 };
 
-/* Where a stream is in a tar archive: in a header, in a file that counts or in another. */
+/*
+ * Where a stream is in a tar archive: in a header or in what follows it, of which some count.
+ * A sparse file is its pieces, each with its place, one behind the other.
+ */
 struct archive {
 	unsigned char header[TAR_BLOCK];
 	size_t header_size;
-	uint64_t left;
-	bool wanted;
+	uint64_t left; /* of what is at hand */
+	unsigned skipped;
+	bool wanted, maps; /* in the file that counts; before it, more of its map */
+	struct tar_piece *pieces;
+	unsigned piece, piece_count;
+	uint64_t size; /* of the file */
 };
 
 struct job {
@@ -378,23 +388,78 @@ int decode(
 	return error;
 }
 
+/* False: all of the file's pieces are there. */
+static bool piece_enter(struct job *job)
+{
+	struct archive *archive = &job->archive;
+
+	while (archive->piece < archive->piece_count) {
+		const struct tar_piece *piece = archive->pieces + archive->piece++;
+
+		job->output.at = piece->offset;
+		archive->left = piece->size;
+		if (archive->left)
+			return true;
+	}
+	job->output.at = archive->size;
+	return false;
+}
+
+static int map_take(struct job *job, bool first)
+{
+	struct archive *archive = &job->archive;
+	unsigned room = ARCHIVE_PIECES - archive->piece_count;
+	int count = tar_pieces(archive->header, first,
+	        archive->pieces + archive->piece_count, room, archive->size);
+
+	if (count < 0)
+		return count;
+	archive->piece_count += (unsigned)count;
+	archive->maps = tar_pieces_continue(archive->header, first);
+	return 0;
+}
+
 /* The header is complete: what follows it? */
 static int archive_enter(struct job *job)
 {
 	struct archive *archive = &job->archive;
+	uint64_t size;
 
 	archive->header_size = 0;
+	if (archive->maps)
+		return map_take(job, false);
 	if (!tar_is_header(archive->header))
 		return -ENOEXEC;
-	archive->left = tar_size(archive->header);
-	archive->wanted = tar_is_file(archive->header);
-	if (archive->left > job->output.size)
+	size = tar_size(archive->header);
+	if (size > job->output.size)
 		return -EFBIG;
-	if (archive->wanted)
-		job->output.size = archive->left;
-	else
-		archive->left = (archive->left + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+	archive->wanted = tar_is_file(archive->header);
+	if (tar_is_sparse(archive->header)) {
+		archive->wanted = true;
+		archive->size = tar_real_size(archive->header);
+		if (archive->size > job->output.size)
+			return -EFBIG;
+		job->output.size = archive->size;
+		return map_take(job, true);
+	}
+	if (archive->wanted) {
+		job->output.size = archive->size = size;
+		archive->pieces[archive->piece_count++] = (struct tar_piece){0, size};
+		return 0;
+	}
+	/* A directory, an extended header or the like: a few, and small. */
+	if (size > ARCHIVE_SKIP || archive->skipped++ == ARCHIVE_HEADERS)
+		return -EBADMSG;
+	archive->left = (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
 	return 0;
+}
+
+/* In newer archives (POSIX.1-2001) an extended header has records of this name. */
+static bool tells_of_sparse(const unsigned char *data, size_t size)
+{
+	static const char name[] = "GNU.sparse.";
+
+	return memmem(data, size, name, strlen(name));
 }
 
 /* 1: all of the file is there. */
@@ -410,6 +475,8 @@ static int archive_take(struct job *job, const unsigned char *data, size_t size)
 			part = size < archive->left ? size : archive->left;
 			if (archive->wanted)
 				error = output_add(&job->output, data, part);
+			else if (tells_of_sparse(data, part))
+				error = -ENOTSUP;
 			archive->left -= part;
 		} else {
 			if (part > size)
@@ -419,7 +486,8 @@ static int archive_take(struct job *job, const unsigned char *data, size_t size)
 			if (archive->header_size == TAR_BLOCK)
 				error = archive_enter(job);
 		}
-		if (!error && archive->wanted && !archive->left)
+		if (!error && archive->wanted && !archive->maps && !archive->left &&
+		        !archive->header_size && !piece_enter(job))
 			return 1;
 		data += part;
 		size -= part;
@@ -441,6 +509,8 @@ int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
 	if (format_find(payload, payload_size) != formats)
 		return -ENOEXEC;
 	job.chunk = arena_take(&job.arena, CHUNK);
+	job.archive.pieces =
+	        arena_take(&job.arena, ARCHIVE_PIECES * sizeof(struct tar_piece));
 	error = gzip_stream(&job, archive_take);
 	/* Nothing was seen yet that an archive begins with. */
 	if (error == -EBADMSG && !job.archive.wanted)

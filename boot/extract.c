@@ -129,6 +129,14 @@ static int explain(const char *name, const struct found *found)
 		return log_error(-EINVAL,
 		        "image: '%s': '%s' in it is too large, or in too many pieces",
 		        name, *path ? path : config);
+	case -EIO:
+		return log_error(-EINVAL,
+		        "image: '%s' is damaged: not all of it can be read", name);
+	case -EMEDIUMTYPE:
+		return log_error(-EINVAL,
+		        "image: '%s' has a partition table for sectors of 4096 bytes, "
+		        "disks here have 512: give it as --disk, with a kernel",
+		        name);
 	case -ENOTSUP:
 		return log_error(-EINVAL,
 		        "image: '%s' is %s with features that are not known here", name,
@@ -288,6 +296,12 @@ static int unpack_explain(const char *name, int error)
 		        "image: '%s': the disk in it has more than %d GiB: unpack it "
 		        "first",
 		        name, (int)(UNPACKED >> 30));
+	case -ENOTSUP:
+	case -E2BIG:
+		return log_error(-EINVAL,
+		        "image: '%s': the disk in it is packed as a sparse file in a "
+		        "way that is not known here: pack it with tar -czf",
+		        name);
 	case -ENODATA:
 	case -EBADMSG:
 	case -ECHILD:

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { INCLUDES = 16 };
@@ -93,11 +94,11 @@ static int text_read(struct find *find, const struct node *node, size_t *size)
 }
 
 /* What is included comes at the end, where a label of its own begins. */
-static int includes_read(struct find *find, size_t size)
+static int includes_read(struct find *find, size_t start, size_t size)
 {
 	unsigned count = 0;
 
-	for (size_t at = 0; at < size && count < INCLUDES;) {
+	for (size_t at = start; at < size && count < INCLUDES;) {
 		size_t line = strcspn(find->text + at, "\n"), length;
 		const char *name = menu_include(find->text + at, &length);
 
@@ -138,24 +139,46 @@ static void start_over(struct found *found)
 	found->config[0] = found->path[0] = found->cmdline[0] = '\0';
 }
 
-typedef int menu_read(const char *text, struct menu *menu);
+/* What GRUB keeps between boots, if there is such a file beside its configuration. */
+static int environment_read(struct find *find, const char *path, size_t *size)
+{
+	const char *slash = strrchr(path, '/');
+	char name[VOLUME_PATH];
+	struct node node;
+	int error;
+
+	snprintf(name, sizeof(name), "%.*s/grubenv", (int)(slash - path), path);
+	error = volume_find(&find->volume, name, &node);
+	if (!error && node.kind == NODE_FILE)
+		error = text_read(find, &node, size);
+	return error == -ENOENT ? 0 : error;
+}
+
+typedef int menu_read(const struct menu_text *config, struct menu *menu);
 
 static int config_follow(
         struct find *find, const char *path, const struct node *node, menu_read *read)
 {
 	struct found *found = find->found;
-	size_t size = 0;
-	int error;
+	struct menu_text config = {.path = path, .environment = find->text};
+	size_t start = 0, size;
+	int error = 0;
 
 	start_over(found);
 	snprintf(found->config, sizeof(found->config), "%s", path);
 	find->menu.initrd_count = 0;
 	find->menu.kernel[0] = find->menu.cmdline[0] = '\0';
-	error = text_read(find, node, &size);
-	if (!error && read == menu_syslinux)
-		error = includes_read(find, size);
+	find->text[0] = '\0';
+	if (read == menu_grub)
+		error = environment_read(find, path, &start);
+	size = ++start;
+	config.text = find->text + start;
 	if (!error)
-		error = read(find->text, &find->menu);
+		error = text_read(find, node, &size);
+	if (!error && read == menu_syslinux)
+		error = includes_read(find, start, size);
+	if (!error)
+		error = read(&config, &find->menu);
 	if (error == -ENOMSG)
 		strcpy(find->silent, found->config);
 	return error ? error : menu_take(find);
@@ -206,32 +229,113 @@ static int configs_follow(struct find *find)
 	return best;
 }
 
-/* The greatest name with such an end: by the version in it, the newest. */
+/*
+ * Of several, systemd-boot takes what its loader.conf names; else what may still be tried
+ * before what failed ("a+0-3.conf", UAPI.1's boot counting); else, by the version in its
+ * name, the newest.
+ */
 struct newest {
-	const char *end;
+	const char *end, *wanted;
 	char name[VOLUME_NAME];
+	unsigned rank;
 	struct node node;
 };
+
+/* "*" and "?", without case. */
+static bool name_matches(const char *name, const char *pattern)
+{
+	const char *star = NULL, *from = NULL;
+
+	while (*name) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			from = name;
+		} else if (*pattern == '?' || tolower((unsigned char)*pattern) ==
+		                                      tolower((unsigned char)*name)) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star;
+			name = ++from;
+		} else {
+			return false;
+		}
+	}
+	return !pattern[strspn(pattern, "*")];
+}
+
+/* Where "+LEFT" or "+LEFT-DONE" starts, or the ending if there is none of it. */
+static size_t name_counted(const char *name, size_t size, bool *failed)
+{
+	size_t at = size;
+
+	*failed = false;
+	while (at && (isdigit((unsigned char)name[at - 1]) || name[at - 1] == '-'))
+		at--;
+	if (!at || at == size || name[at - 1] != '+')
+		return size;
+	*failed = strtoul(name + at, NULL, 10) == 0;
+	return at - 1;
+}
 
 static bool visit_newest(void *context, const char *name, const struct node *node)
 {
 	struct newest *newest = context;
 	size_t size = strlen(name), end = strlen(newest->end);
+	char plain[VOLUME_NAME], other[VOLUME_NAME];
+	bool failed, better;
+	unsigned rank;
 
-	if (node->kind == NODE_FILE && size > end && size < VOLUME_NAME &&
-	        !strcasecmp(name + size - end, newest->end) &&
-	        (!*newest->name || strverscmp(name, newest->name) > 0)) {
+	if (node->kind != NODE_FILE || size <= end || size >= VOLUME_NAME ||
+	        strcasecmp(name + size - end, newest->end) != 0)
+		return false;
+	size = name_counted(name, size - end, &failed);
+	snprintf(plain, sizeof(plain), "%.*s%s", (int)size, name, newest->end);
+	rank = name_matches(plain, newest->wanted) ? 3 : failed ? 1 : 2;
+	snprintf(other, sizeof(other), "%s", newest->name);
+	if (*other) {
+		size = name_counted(other, strlen(other) - end, &failed);
+		strcpy(other + size, newest->end);
+	}
+	better = rank == newest->rank ? strverscmp(plain, other) > 0
+	                              : rank > newest->rank;
+	if (better) {
 		strcpy(newest->name, name);
+		newest->rank = rank;
 		newest->node = *node;
 	}
 	return false;
 }
 
+/* loader.conf's default, with or without its ending; "": it says none. */
+static int wanted_find(struct find *find, const char *end, char wanted[VOLUME_NAME])
+{
+	struct node node;
+	size_t size = 0;
+	int error = volume_find(&find->volume, "/loader/loader.conf", &node);
+
+	wanted[0] = '\0';
+	if (!error && node.kind == NODE_FILE)
+		error = text_read(find, &node, &size);
+	if (!error && size)
+		menu_loader_default(find->text, wanted);
+	size = strlen(wanted);
+	if (size && size + strlen(end) < VOLUME_NAME &&
+	        (size < strlen(end) || strcasecmp(wanted + size - strlen(end), end)) &&
+	        wanted[size - 1] != '*')
+		strcat(wanted, end);
+	return error == -ENOENT ? 0 : error;
+}
+
 static int newest_find(struct find *find, const char *directory, struct newest *newest)
 {
+	char wanted[VOLUME_NAME];
 	struct node node;
 	int error = volume_find(&find->volume, directory, &node);
 
+	newest->wanted = wanted;
+	if (!error)
+		error = wanted_find(find, newest->end, wanted);
 	if (!error)
 		error = volume_walk(&find->volume, &node, visit_newest, newest);
 	if (!error && !*newest->name)
@@ -251,8 +355,13 @@ static int entry_follow(struct find *find)
 	return config_follow(find, path, &newest.node, menu_loader_entry);
 }
 
-/* A unified kernel image, in the order of its sections; the kernel is to be the first. */
+/*
+ * A unified kernel image, in the order of its sections; the kernel is to be the first. Of
+ * several profiles, the first is booted: what stands before all of them, and what it has
+ * in its place (UAPI.5).
+ */
 struct unified {
+	unsigned profiles;
 	struct find *find;
 	const struct medium_map *file;
 	uint64_t kernel, kernel_size, initrd, initrd_size, microcode, microcode_size;
@@ -272,8 +381,9 @@ static int section_take(void *context, const char *name, uint64_t offset, uint64
 	        {".cmdline", &unified->cmdline, &unified->cmdline_size},
 	};
 
+	unified->profiles += !strcmp(name, ".profile");
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-		if (!strcmp(name, sections[i].name)) {
+		if (unified->profiles < 2 && !strcmp(name, sections[i].name)) {
 			*sections[i].offset = offset;
 			*sections[i].size = size;
 		}
@@ -460,14 +570,29 @@ static int whole_unified(struct find *find)
 	return error;
 }
 
-void find(struct find *find, const struct boot_medium *medium, struct found *found)
+/* Readers take what they cannot read for what they do not know. */
+static int watched_read(void *context, uint64_t offset, void *data, size_t size)
 {
+	struct find *find = context;
+	int error = find->given->read(find->given->context, offset, data, size);
+
+	if (error)
+		find->read_error = error;
+	return error;
+}
+
+void find(struct find *find, const struct boot_medium *given, struct found *found)
+{
+	const struct boot_medium *medium = &find->watched;
 	struct partition partitions[FIND_PARTITIONS];
 	struct best best = {.error = -ENOEXEC};
-	unsigned count;
-	int error;
+	int error, count;
 
+	find->watched =
+	        (struct boot_medium){given->size, watched_read, find, given->fd};
+	find->given = given;
 	find->medium = medium;
+	find->read_error = 0;
 	find->found = found;
 	error = whole_unified(find);
 	if (error == -ENOEXEC)
@@ -477,7 +602,9 @@ void find(struct find *find, const struct boot_medium *medium, struct found *fou
 	count = error == -ENOEXEC || error == -ENOMSG
 	                ? partitions_read(medium, partitions)
 	                : 0;
-	for (unsigned i = 0; i < count; i++) {
+	if (count < 0)
+		error = best.error = count;
+	for (int i = 0; i < count; i++) {
 		error = part_follow(find, partitions[i].start, partitions[i].size);
 		if (!error)
 			break;
@@ -485,7 +612,7 @@ void find(struct find *find, const struct boot_medium *medium, struct found *fou
 	}
 	found->error = error;
 	if (error) {
-		found->error = best.error;
+		found->error = find->read_error ? -EIO : best.error;
 		memcpy(found->volume, best.volume, sizeof(best.volume));
 		memcpy(found->config, best.config, sizeof(best.config));
 		memcpy(found->path, best.path, sizeof(best.path));

@@ -30,7 +30,8 @@ struct found {
 	/*
 	 * Of the part that came furthest: -ENOEXEC nothing is known here, -ENOENT `path`
 	 * is not there, -ENOMSG nothing says what to boot, -ENODATA cut, -EBADMSG damaged,
-	 * -ELOOP, -EFBIG, -E2BIG, -ENOTSUP, ...
+	 * -ELOOP, -EFBIG, -E2BIG, -ENOTSUP, -EMEDIUMTYPE for other sectors,
+	 * -EIO: it cannot be read.
 	 */
 	int error;
 	char volume[16];          /* the kind of volume */
@@ -53,7 +54,10 @@ struct menu {
 };
 
 struct find {
-	const struct boot_medium *medium;
+	const struct boot_medium *medium; /* `watched` */
+	struct boot_medium watched;
+	const struct boot_medium *given;
+	int read_error; /* the last one, of a disk whose tables lie, or of the host */
 	struct found *found;
 	struct volume volume;
 	struct menu menu;
@@ -64,18 +68,32 @@ struct find {
 /* Zeroed memory for both; the answer is in `found`. */
 void find(struct find *find, const struct boot_medium *medium, struct found *found);
 
-/* menu.c: what is booted unless someone chooses otherwise; -ENOMSG: it names no kernel. */
-int menu_syslinux(const char *text, struct menu *menu);
-int menu_grub(const char *text, struct menu *menu);
-int menu_loader_entry(const char *text, struct menu *menu); /* UAPI.1 */
+/* A configuration, by its path, and what stands beside it. */
+struct menu_text {
+	const char *text, *path;
+	const char *environment; /* GRUB's grubenv; "": there is none */
+};
+
+/*
+ * menu.c, grub.c: what is booted unless someone chooses otherwise; -ENOMSG: it names no
+ * kernel. `menu` is empty before.
+ */
+int menu_syslinux(const struct menu_text *config, struct menu *menu);
+int menu_loader_entry(const struct menu_text *config, struct menu *menu);
+int menu_grub(const struct menu_text *config, struct menu *menu);
+/* loader.conf's default; left alone if there is none. */
+void menu_loader_default(const char *text, char name[VOLUME_NAME]);
 /* INCLUDE and the like; NULL: it is another line. */
 const char *menu_include(const char *line, size_t *size);
 
-/* partition.c: those of a disk, at most FIND_PARTITIONS; 0: it has no such table. */
+/*
+ * partition.c: those of a disk, at most FIND_PARTITIONS; 0: it has no such table,
+ * -EMEDIUMTYPE: it has one for larger sectors.
+ */
 struct partition {
 	uint64_t start, size;
 };
-unsigned partitions_read(
+int partitions_read(
         const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS]);
 
 /*

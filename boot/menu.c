@@ -1,7 +1,7 @@
 /*
  * What boot loaders are told in their configurations, as far as it names a kernel: of
- * syslinux (isolinux, extlinux: SYSLINUX's doc/syslinux.txt and menu.txt), grub (the lines
- * that grub-mkconfig and LinuxKit write; no script is run) and of boot loader entries.
+ * syslinux (isolinux, extlinux: SYSLINUX's doc/syslinux.txt and menu.txt) and of boot loader
+ * entries (UAPI.1). grub.c has GRUB's.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -261,8 +261,9 @@ static int label_take(
 	return cmdline_initrds(menu) ? 0 : -E2BIG;
 }
 
-int menu_syslinux(const char *text, struct menu *menu)
+int menu_syslinux(const struct menu_text *config, struct menu *menu)
 {
+	const char *text = config->text;
 	struct labels labels = {.wanted = default_find(text)};
 	struct label bare = {.kernel = labels.wanted};
 
@@ -278,110 +279,6 @@ int menu_syslinux(const char *text, struct menu *menu)
 	bare.kernel.size =
 	        (size_t)(labels.wanted.text + labels.wanted.size - bare.kernel.text);
 	return label_take(&labels, bare, menu);
-}
-
-/*
- * One word of a shell's line: quotes go, variables are empty, "(device)" before a path is
- * the volume at hand. False at the end.
- */
-static bool shell_word(struct line *line, char *word, size_t limit)
-{
-	size_t size = 0, at = 0;
-	char quote = '\0';
-
-	while (at < line->size && isspace((unsigned char)line->text[at]))
-		at++;
-	if (at == line->size || line->text[at] == '#') {
-		line->size = 0;
-		return false;
-	}
-	for (; at < line->size; at++) {
-		char c = line->text[at];
-
-		if (quote ? c == quote : c == '"' || c == '\'') {
-			quote = quote ? '\0' : c;
-			continue;
-		}
-		if (!quote && isspace((unsigned char)c))
-			break;
-		if (c == '\\' && quote != '\'' && at + 1 < line->size) {
-			c = line->text[++at];
-		} else if (c == '$' && quote != '\'') {
-			bool braces = at + 1 < line->size && line->text[at + 1] == '{';
-
-			at += braces;
-			while (at + 1 < line->size &&
-			        (isalnum((unsigned char)line->text[at + 1]) ||
-			                line->text[at + 1] == '_'))
-				at++;
-			at += braces && at + 1 < line->size;
-			continue;
-		}
-		if (size + 1 < limit)
-			word[size++] = c;
-	}
-	word[size] = '\0';
-	line->text += at;
-	line->size -= at;
-	return true;
-}
-
-static const char *without_device(const char *path)
-{
-	const char *end = *path == '(' ? strchr(path, ')') : NULL;
-
-	return end ? end + 1 : path;
-}
-
-static bool grub_kernel(struct menu *menu, struct line line)
-{
-	char word[VOLUME_PATH];
-	size_t size = 0;
-
-	if (!shell_word(&line, word, sizeof(word)))
-		return false;
-	text_set(menu->kernel, sizeof(menu->kernel), without_device(word),
-	        strlen(without_device(word)));
-	menu->cmdline[0] = '\0';
-	while (shell_word(&line, word, sizeof(word))) {
-		size_t length = strlen(word);
-
-		if (!length || size + length + 2 > sizeof(menu->cmdline))
-			continue;
-		if (size)
-			menu->cmdline[size++] = ' ';
-		memcpy(menu->cmdline + size, word, length + 1);
-		size += length;
-	}
-	return true;
-}
-
-/* The first entry with a kernel, which is the default one but where that was chosen. */
-int menu_grub(const char *text, struct menu *menu)
-{
-	struct line line, rest;
-	char word[VOLUME_PATH];
-	bool has_kernel = false;
-
-	while (line_next(&text, &line)) {
-		if (line_is(&line, "linux", &rest) ||
-		        line_is(&line, "linux16", &rest) ||
-		        line_is(&line, "linuxefi", &rest)) {
-			if (has_kernel)
-				break;
-			has_kernel = grub_kernel(menu, rest);
-		} else if (has_kernel && (line_is(&line, "initrd", &rest) ||
-		                                 line_is(&line, "initrd16", &rest) ||
-		                                 line_is(&line, "initrdefi", &rest))) {
-			while (shell_word(&rest, word, sizeof(word)))
-				if (!initrd_add(menu, without_device(word),
-				            strlen(without_device(word))))
-					return -E2BIG;
-		} else if (has_kernel && line.size && line.text[0] == '}') {
-			break;
-		}
-	}
-	return has_kernel ? 0 : -ENOMSG;
 }
 
 /* Distributions have grub put its variables there, such as $tuned_initrd: all are empty. */
@@ -429,12 +326,23 @@ static bool entry_line(struct menu *menu, const struct line *line)
 	return true;
 }
 
-int menu_loader_entry(const char *text, struct menu *menu)
+int menu_loader_entry(const struct menu_text *config, struct menu *menu)
 {
+	const char *text = config->text;
 	struct line line;
 
 	while (line_next(&text, &line))
 		if (!entry_line(menu, &line))
 			return -E2BIG;
 	return *menu->kernel ? 0 : -ENOMSG;
+}
+
+void menu_loader_default(const char *text, char name[VOLUME_NAME])
+{
+	struct line line, rest;
+
+	while (line_next(&text, &line))
+		if (line_is(&line, "default", &rest) && rest.size &&
+		        rest.text[0] != '@')
+			text_set(name, VOLUME_NAME, rest.text, rest.size);
 }

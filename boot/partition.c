@@ -3,15 +3,20 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <libdeflate.h>
+
 #include "boot/bytes.h"
 #include "boot/find.h"
 
 enum {
 	SECTOR = 512,
+	LARGE_SECTOR = 4096,
 	MBR_TABLE = 446,
 	MBR_ENTRY = 16,
 	MBR_ENTRIES = 4,
 	KIND_GPT = 0xee,
+	GPT_HEADER = 92,
+	GPT_TABLE = 1 << 17, /* of what is summed up */
 	GPT_ENTRY = 128,
 	GPT_ENTRIES = 128,
 	LOGICAL = 16, /* that are followed */
@@ -66,14 +71,58 @@ static void logical_read(struct table *table, uint64_t start)
 	}
 }
 
+static bool gpt_header_read(
+        const struct boot_medium *medium, uint64_t sector, unsigned char *header)
+{
+	return sector_read(medium, sector, header) && !memcmp(header, "EFI PART", 8);
+}
+
+/* By the sums of the header and of its table. */
+static bool gpt_is_whole(const struct boot_medium *medium, const unsigned char *header)
+{
+	static const unsigned char zeros[4];
+	uint64_t at = read_le64(header + 72);
+	uint64_t left = (uint64_t)read_le32(header + 80) * read_le32(header + 84);
+	unsigned char table[SECTOR];
+	uint32_t crc = libdeflate_crc32(0, header, 16);
+
+	crc = libdeflate_crc32(crc, zeros, sizeof(zeros));
+	crc = libdeflate_crc32(crc, header + 20, GPT_HEADER - 20);
+	if (read_le32(header + 12) != GPT_HEADER || crc != read_le32(header + 16) ||
+	        left > GPT_TABLE)
+		return false;
+	crc = 0;
+	for (; left; at++) {
+		size_t size = left < SECTOR ? left : SECTOR;
+
+		if (!sector_read(medium, at, table))
+			return false;
+		crc = libdeflate_crc32(crc, table, size);
+		left -= size;
+	}
+	return crc == read_le32(header + 88);
+}
+
+/* UEFI 2.10, 5.3.2: the copy in the last sector counts if the first one is damaged. */
+static bool gpt_header_find(const struct boot_medium *medium, unsigned char *header)
+{
+	uint64_t last = medium->size / SECTOR - 1;
+
+	if (gpt_header_read(medium, 1, header) && gpt_is_whole(medium, header))
+		return true;
+	if (gpt_header_read(medium, last, header) && gpt_is_whole(medium, header))
+		return true;
+	/* Nobody's but the firmware's is so strict. */
+	return gpt_header_read(medium, 1, header);
+}
+
 static bool gpt_read(struct table *table)
 {
 	unsigned char header[SECTOR], entry[GPT_ENTRY];
 	uint64_t entries;
 	uint32_t count, size;
 
-	if (!sector_read(table->medium, 1, header) ||
-	        memcmp(header, "EFI PART", 8) != 0)
+	if (!gpt_header_find(table->medium, header))
 		return false;
 	entries = read_le64(header + 72);
 	count = read_le32(header + 80);
@@ -96,7 +145,16 @@ static bool gpt_read(struct table *table)
 	return true;
 }
 
-unsigned partitions_read(
+/* In the second sector of a disk whose sectors are larger. */
+static bool has_large_sectors(const struct boot_medium *medium)
+{
+	unsigned char header[SECTOR];
+
+	return gpt_header_read(medium, LARGE_SECTOR / SECTOR, header) &&
+	       read_le64(header + 24) == 1;
+}
+
+int partitions_read(
         const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS])
 {
 	struct table table = {medium, partitions, 0};
@@ -107,8 +165,12 @@ unsigned partitions_read(
 	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
 		const unsigned char *entry = sector + MBR_TABLE + i * MBR_ENTRY;
 
-		if (entry[4] == KIND_GPT && gpt_read(&table))
-			return table.count;
+		if (entry[4] != KIND_GPT)
+			continue;
+		if (gpt_read(&table))
+			return (int)table.count;
+		if (has_large_sectors(medium))
+			return -EMEDIUMTYPE;
 	}
 	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
 		const unsigned char *entry = sector + MBR_TABLE + i * MBR_ENTRY;
@@ -119,5 +181,5 @@ unsigned partitions_read(
 			partition_add(
 			        &table, read_le32(entry + 8), read_le32(entry + 12));
 	}
-	return table.count;
+	return (int)table.count;
 }

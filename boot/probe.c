@@ -42,7 +42,7 @@ static const struct {
         {0, 2, "#!", "a script", "name a kernel or a unikernel"},
         {0, 2, "MZ", "an EFI program, not a bzImage", "extract the kernel in it"},
         {0, 5, "07070", "an initrd (cpio)", AS_INITRD},
-        {0, 4, "QFI\xfb", "a qcow2 disk", AS_DISK},
+        {0, 4, "QFI\xfb", "a qcow2 disk", "give it a name that ends in .qcow2"},
         {0, 4, "hsqs", "a squashfs disk", AS_DISK},
         {1024, 4, "\xe2\xe1\xf5\xe0", "an erofs disk", AS_DISK},
         {1080, 2, "\x53\xef", "an ext4 disk", AS_DISK},

@@ -13,6 +13,11 @@ enum {
 	SUM_SIZE = 8,
 	KIND_AT = 156,
 	MAGIC_AT = 257,
+	MAP_AT = 386,
+	MAP_PIECES = 4,
+	MAP_MORE_AT = 482,
+	REAL_SIZE_AT = 483,
+	MORE_PIECES = 21, /* in a block that continues the map */
 };
 
 static uint64_t octal(const unsigned char *from, unsigned size)
@@ -27,9 +32,9 @@ static uint64_t octal(const unsigned char *from, unsigned size)
 	return value;
 }
 
-uint64_t tar_size(const unsigned char header[TAR_BLOCK])
+/* In octal digits, or, where those do not suffice, in binary. */
+static uint64_t number(const unsigned char *from)
 {
-	const unsigned char *from = header + SIZE_AT;
 	uint64_t value = 0;
 
 	if (!(from[0] & 0x80))
@@ -37,6 +42,11 @@ uint64_t tar_size(const unsigned char header[TAR_BLOCK])
 	for (unsigned i = SIZE_SIZE - 8; i < SIZE_SIZE; i++)
 		value = value << 8 | from[i];
 	return value;
+}
+
+uint64_t tar_size(const unsigned char header[TAR_BLOCK])
+{
+	return number(header + SIZE_AT);
 }
 
 /* The sum of all bytes, with blanks for that of the sum. */
@@ -54,6 +64,42 @@ bool tar_is_header(const unsigned char header[TAR_BLOCK])
 bool tar_is_file(const unsigned char header[TAR_BLOCK])
 {
 	return header[KIND_AT] == '0' || !header[KIND_AT];
+}
+
+bool tar_is_sparse(const unsigned char header[TAR_BLOCK])
+{
+	return header[KIND_AT] == 'S';
+}
+
+uint64_t tar_real_size(const unsigned char header[TAR_BLOCK])
+{
+	return number(header + REAL_SIZE_AT);
+}
+
+int tar_pieces(const unsigned char block[TAR_BLOCK], bool first,
+        struct tar_piece *pieces, unsigned room, uint64_t size)
+{
+	const unsigned char *from = block + (first ? MAP_AT : 0);
+	int count = 0;
+
+	for (unsigned i = 0; i < (first ? MAP_PIECES : MORE_PIECES); i++) {
+		struct tar_piece piece = {number(from), number(from + SIZE_SIZE)};
+
+		if (!from[0])
+			break;
+		if (piece.offset > size || piece.size > size - piece.offset)
+			return -EBADMSG;
+		if (!room--)
+			return -E2BIG;
+		pieces[count++] = piece;
+		from += 2 * SIZE_SIZE;
+	}
+	return count;
+}
+
+bool tar_pieces_continue(const unsigned char block[TAR_BLOCK], bool first)
+{
+	return block[first ? MAP_MORE_AT : MORE_PIECES * 2 * SIZE_SIZE];
 }
 
 static bool is_end(const unsigned char *header)

@@ -12,9 +12,41 @@ import struct
 import subprocess
 import sys
 import tarfile
+import zlib
 
 SYSLINUX = b'DEFAULT linux\nLABEL linux\n  KERNEL /kernel\n  INITRD /initrd.img\n  APPEND quiet root=/dev/sda1\n'
 GRUB = b"menuentry 'x' {\n  linux /kernel quiet root=/dev/sr0\n  initrd /initrd.img\n}\n"
+# What is not to be booted is named, too: there is no /decoy.
+SAVED = b"""if [ -s $prefix/grubenv ]; then
+  load_env
+fi
+set default="${saved_entry}"
+set kernel=/kernel
+menuentry 'new' --id new {
+  linux /decoy quiet
+}
+submenu 'Advanced options' --id advanced {
+  menuentry 'old' --id old {
+    search --no-floppy --fs-uuid --set=root 1-2
+    linux ($root)$kernel quiet root=/dev/sda1
+    initrd ($root)/initrd.img
+  }
+}
+"""
+ALPINE = b"""DEFAULT menu.c32
+PROMPT 0
+MENU TITLE Alpine/Linux Boot Menu
+LABEL lts
+  MENU LABEL Linux lts
+  LINUX decoy
+LABEL virt
+  MENU DEFAULT
+  LINUX kernel
+  INITRD initrd.img
+  APPEND quiet root=UUID=1 modules=ext4
+"""
+ENTRY = b'title x\nlinux /kernel\ninitrd /initrd.img\noptions quiet\noptions ro\n'
+DECOY = b'linux /decoy\n'
 KERNEL = b'kernel' * 100
 INITRD = b'initrd' * 100
 
@@ -177,23 +209,88 @@ class Iso:
         self.sectors[sector] = b''.join(record for _, record in records).ljust(self.SECTOR, b'\0')
 
 
-def tar(files, kind=tarfile.USTAR_FORMAT):
+def tar(files, kind=tarfile.USTAR_FORMAT, **records):
+    """With records, such as comment='x', each file has an extended header before its own."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode='w', format=kind) as archive:
+    with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT if records else kind) as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
+            member.pax_headers = records
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return out.getvalue()
 
 
+def sparse_tar(name, content):
+    """GNU's old format: the pieces that are not zero, 4 of them told in the header, 21 in each block behind it."""
+    pieces = []
+    for at in range(0, len(content), 512):
+        if any(content[at:at + 512]):
+            if pieces and sum(pieces[-1]) == at:
+                pieces[-1] = pieces[-1][0], pieces[-1][1] + 512
+            else:
+                pieces.append((at, 512))
+    pieces.append((len(content), 0))
+    told = [b'%011o\0%011o\0' % piece for piece in pieces]
+    header = bytearray(512)
+    put(header, 0, '100s24x12s20x1s100x8s', name.encode(), b'%011o\0' % sum(size for _, size in pieces), b'S', b'ustar  ')
+    put(header, 386, '96sB12s', b''.join(told[:4]), len(told) > 4, b'%011o\0' % len(content))
+    put(header, 148, '8s', b' ' * 8)
+    put(header, 148, '8s', b'%06o\0 ' % sum(header))
+    data = bytes(header)
+    for at in range(4, len(told), 21):
+        data += struct.pack('<504sB7x', b''.join(told[at:at + 21]), at + 21 < len(told))
+    return data + b''.join(content[at:at + size] for at, size in pieces) + bytes(1024)
+
+
+class Qcow2:
+    """Version 3, in clusters of 4 KiB: header, L1, refcount table and block, L2 tables, data."""
+    CLUSTER, FLAG = 4096, 1 << 63
+
+    def __init__(self, content, packed=False):
+        per_table = self.CLUSTER // 8
+        count = -(-len(content) // self.CLUSTER)
+        tables = -(-count // per_table)
+        self.l1, self.l2 = self.CLUSTER, 4 * self.CLUSTER
+        self.start = self.l2 + tables * self.CLUSTER
+        self.data = bytearray(self.start)
+        self.be(0, '4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 0, 0, 12, len(content), 0, tables, self.l1,
+                2 * self.CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104)
+        self.be(2 * self.CLUSTER, 'Q', 3 * self.CLUSTER)
+        for table in range(tables):
+            self.be(self.l1 + 8 * table, 'Q', self.FLAG | self.l2 + table * self.CLUSTER)
+        for cluster in range(count):
+            part = content[cluster * self.CLUSTER:][:self.CLUSTER].ljust(self.CLUSTER, b'\0')
+            if any(part):
+                self.be(self.entry(cluster), 'Q', self.add(part, packed))
+
+    def be(self, offset, form, *values):
+        struct.pack_into('>' + form, self.data, offset, *values)
+        return self
+
+    def entry(self, cluster):
+        return self.l2 + 8 * cluster
+
+    def add(self, part, packed):
+        at = len(self.data)
+        if not packed:
+            self.data += part
+            return self.FLAG | at
+        stream = zlib.compressobj(wbits=-12)
+        part = stream.compress(part) + stream.flush()
+        self.data += part
+        return 1 << 62 | ((at + len(part) - 1) // 512 - at // 512) << 58 | at
+
+
 def uki(sections):
+    """`sections` is a dictionary, or a list of pairs where a name comes twice."""
+    sections = list(sections.items() if isinstance(sections, dict) else sections)
     headers = 0x40 + 24 + 40 * len(sections)
     at = -(-headers // 512) * 512
     data = bytearray(put(bytearray(0x40), 0, '2s58xI', b'MZ', 0x40))
     data += struct.pack('<4sHH12xHH', b'PE\0\0', 0x8664, len(sections), 0, 0x22)
     body = b''
-    for name, content in sections.items():
+    for name, content in sections:
         padded = content.ljust(-(-len(content) // 512) * 512, b'\0')
         data += struct.pack('<8sIIII16x', name.encode(), len(content), 0x10000 + at, len(padded), at + len(body))
         body += padded
@@ -209,11 +306,24 @@ def mbr(*parts):
     return bytes(put(data, 510, 'H', 0xaa55))
 
 
-def gpt(first, content, entry_size=128):
+def gpt(first, content, entry_size=128, backup=False):
+    """With `backup`, only the copy of the table at the end of the disk is right."""
     data = bytearray(mbr((0xee, 1, b''), ))
-    data = data.ljust(first * 512, b'\0') + content
-    put(data, 512, '8s64xQII', b'EFI PART', 2, 128, entry_size)
-    put(data, 1024, '16s16sQQ', b'\x28' * 16, b'\1' * 16, first, first + len(content) // 512 - 1)
+    data = data.ljust(first * 512, b'\0') + content + bytes(33 * 512)
+    last = len(data) // 512 - 1
+    entry = struct.pack('<16s16sQQ', b'\x28' * 16, b'\1' * 16, first, first + len(content) // 512 - 1)
+    table = entry.ljust(128 * entry_size, b'\0')
+    for place, other, entries in ((1, last, 2), (last, 1, last - 32)):
+        header = bytearray(92)
+        put(header, 0, '8sII8xQQQQ16xQIII', b'EFI PART', 0x10000, 92, place, other, 34, last - 33, entries, 128,
+            entry_size, zlib.crc32(table))
+        put(header, 16, 'I', zlib.crc32(header))
+        data[place * 512:place * 512 + 92] = header
+        data[entries * 512:entries * 512 + len(entry)] = entry
+    if not backup:
+        put(data, last * 512, '8s', b'')
+    else:
+        put(data, 1024 + 32, 'Q', 1 << 40)
     return bytes(data)
 
 
@@ -255,11 +365,16 @@ def iso_sample(kernel=KERNEL, **more):
     return Iso({'isolinux/isolinux.cfg': SYSLINUX, 'kernel': kernel, 'initrd.img': INITRD}, **more)
 
 
+def disk_of(fat):
+    return mbr((0xc, 64, bytes(fat.data)))
+
+
 def samples(directory, kernel=KERNEL):
     files = {'kernel': kernel, 'initrd.img': INITRD}
+    disk = disk_of(fat_sample(kernel))
     return {
         'fat.img': bytes(fat_sample(kernel).data),
-        'mbr.img': mbr((0xc, 64, bytes(fat_sample(kernel).data))),
+        'mbr.img': disk,
         'gpt.img': gpt(64, bytes(esp_sample(kernel).data)),
         'iso.iso': bytes(iso_sample(kernel).data),
         'plain.iso': bytes(iso_sample(kernel, rock_ridge=False).data),
@@ -267,14 +382,33 @@ def samples(directory, kernel=KERNEL):
         'link.iso': bytes(Iso({'isolinux/isolinux.cfg': SYSLINUX, 'boot/vmlinuz': kernel, 'initrd.img': INITRD},
                               links=[('kernel', 'boot/../../boot/vmlinuz')]).data),
         'tar.tar': tar({**files, 'cmdline': b'quiet\n'}),
-        'gcp.img.tar.gz': gzip.compress(tar({'disk.raw': mbr((0xc, 64, bytes(fat_sample(kernel).data)))})),
+        'gcp.img.tar.gz': gzip.compress(tar({'disk.raw': disk})),
         'unified.efi': uki({'.linux': kernel, '.initrd': INITRD, '.cmdline': b'quiet\0'}),
         'ext4.raw': ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': '/boot/k', 'boot/k': kernel,
                                      'initrd.img': INITRD}),
         'ext3.raw': ext4(directory, {'boot/grub/grub.cfg': GRUB, **files}, '^has_journal,^resize_inode,^extent,^64bit,^metadata_csum'),
         'entry.raw': mbr((0x83, 8, ext4(directory, {
-            'loader/entries/a.conf': b'title x\nlinux /kernel\ninitrd /initrd.img\noptions quiet\noptions ro\n',
-            **files}))),
+            'loader/entries/a.conf': ENTRY, **files}))),
+        # Version 10 failed too often, 9 may still be tried.
+        'counted.raw': ext4(directory, {'loader/entries/a-10+0-3.conf': DECOY, 'loader/entries/a-9+2-1.conf': ENTRY,
+                                        'loader/entries/a-8.conf': DECOY, **files}),
+        'wanted.raw': ext4(directory, {'loader/loader.conf': b'timeout 0\ndefault b-*\n', 'loader/entries/b-1.conf': ENTRY,
+                                       'loader/entries/c-2.conf': DECOY, **files}),
+        'saved.raw': ext4(directory, {'boot/grub/grub.cfg': SAVED, **files,
+                                      'boot/grub/grubenv': b'# GRUB Environment Block\nsaved_entry=advanced>old\n####'}),
+        'alpine.raw': ext4(directory, {'boot/extlinux.conf': ALPINE, 'boot/kernel': kernel, 'boot/initrd.img': INITRD}),
+        'include.iso': bytes(Iso({'isolinux/isolinux.cfg': b'path isolinux\ninclude menu.cfg\ndefault vesamenu.c32\n',
+                                  'isolinux/menu.cfg': b'menu hshift 4\nmenu include txt.cfg\n', **files,
+                                  'isolinux/txt.cfg': b'label install\n\tmenu default\n\tkernel /kernel\n'
+                                  b'\tappend quiet vga=788 initrd=/initrd.img ---\n'}).data),
+        'backup.img': gpt(64, bytes(esp_sample(kernel).data), backup=True),
+        'profiles.efi': uki([('.linux', kernel), ('.initrd', INITRD), ('.cmdline', b'base'), ('.profile', b'ID=main'),
+                             ('.cmdline', b'quiet'), ('.profile', b'ID=reset'), ('.cmdline', b'reset')]),
+        'pax.tar': tar({**files, 'cmdline': b'quiet\n'}, comment='x'),
+        'pax.img.tar.gz': gzip.compress(tar({'disk.raw': disk}, comment='x')),
+        'sparse.img.tar.gz': gzip.compress(sparse_tar('disk.raw', disk)),
+        'plain.qcow2': bytes(Qcow2(disk).data),
+        'packed.qcow2': bytes(Qcow2(disk, packed=True).data),
     }
 
 
@@ -330,6 +464,13 @@ def damaged(directory):
     add('cfg-initrds-9.img', fat_sample(kernel, b'DEFAULT x\nLABEL x\nKERNEL /kernel\nINITRD ' + b'/initrd.img,' * 9).data, 'too large')
     add('cfg-append-long.img', fat_sample(kernel, b'DEFAULT x\nLABEL x\nKERNEL /kernel\nAPPEND ' + b'a' * 70000).data, 'too large')
     add('cfg-binary.img', fat_sample(kernel, bytes(range(256)) * 20).data, 'names no kernel')
+    grub = lambda text: Iso({'grub/grub.cfg': text, 'kernel': kernel}).data
+    add('cfg-grub-no-kernel.iso', grub(b'menuentry x {\n chainloader /EFI/x\n}\n'), "'grub/grub.cfg' in it names no kernel")
+    add('cfg-grub-open.iso', grub(b"menuentry 'x {\n linux /kernel"), 'names no kernel')
+    add('cfg-grub-grows.iso', grub(b'set a=x$a$a$a$a$a$a$a$a\n' * 5000 + b'linux /kernel $a\n'), 'is too large')
+    add('cfg-grub-nested.iso', grub(b'submenu x {\n' * 9000 + b'linux /kernel\n' + b'}\n' * 9000), 'names no kernel|too large')
+    add('cfg-grub-ifs.iso', grub(b'if x; then\n' * 9000 + b'linux /kernel\n'), 'is too large')
+    add('cfg-grub-environment-huge.iso', Iso({'grub/grub.cfg': b'linux /kernel\n', 'grub/grubenv': b'a' * 300000}).data, 'is too large')
     add('kernel-is-text.img', fat_sample(b'text' * 300).data, ":kernel' is neither an ELF nor a bzImage")
     add('kernel-is-cut.img', fat_sample(kernel[:1500]).data, ":kernel' is a truncated Linux bzImage")
 
@@ -376,17 +517,21 @@ def damaged(directory):
     add('uki-kernel-is-text.efi', uki({'.linux': b'text' * 300}), ":.linux' is neither")
     add('uki-cmdline-long.efi', uki({**unified, '.cmdline': b'a' * 70000}), 'too large')
 
-    image = gpt(64, bytes(esp_sample(kernel).data))
+    image = image_gpt = gpt(64, bytes(esp_sample(kernel).data))
     add('gpt-cut.img', image[:1024 + 40], 'is a bootable disk')
     add('gpt-entries-outside.img', patched(image, (512 + 72, b'\xff' * 8)), 'is a bootable disk')
     add('gpt-entry-size-0.img', patched(image, (512 + 84, b'\0\0\0\0')), 'is a bootable disk')
     add('gpt-entry-wraps.img', patched(image, (1024 + 32, b'\xff' * 16)), 'is a bootable disk')
     add('gpt-entry-backwards.img', patched(image, (1024 + 40, bytes(8))), 'is a bootable disk')
-    image = mbr((0xc, 64, bytes(fat_sample(kernel).data)))
+    image = disk_of(fat_sample(kernel))
     add('mbr-outside.img', patched(image, (446 + 8, b'\xff\xff\xff\x7f')), 'is a bootable disk')
     add('mbr-past-the-end.img', patched(image, (446 + 12, b'\xff\xff\xff\x7f')), 'is a bootable disk')
     add('mbr-logical-loops.img', patched(mbr((5, 0, bytes(512))), (446 + 4, b'\5'), (446 + 8, bytes(4)),
                                          (446 + 16 + 4, b'\5')), 'is a bootable disk')
+    add('gpt-gone.img', patched(image_gpt, (512, bytes(8))), 'is a bootable disk')
+    large = bytearray(image_gpt[:512].ljust(4096, b'\0') + image_gpt[512:])
+    add('gpt-large-sectors.img', large, 'for sectors of 4096 bytes')
+    add('mbr-cut.img', image[:480], 'is neither')
     add('mbr-nothing-known.img', mbr((0x83, 64, bytes(65536))), 'is a bootable disk')
 
     add('tar-cut.tar', tar({'kernel': kernel})[:1000], 'its tar reaches past the end')
@@ -408,6 +553,27 @@ def damaged(directory):
     add('disk-is-text.img.tar.gz', gzip.compress(tar({'disk.raw': b'text' * 1000})), 'is damaged|neither')
     add('disk-no-file.img.tar.gz', gzip.compress(tar({})), 'is gzip-compressed: gunzip')
 
+    def sparse(*patches):
+        image = bytearray(patched(sparse_tar('disk.raw', disk_of(fat_sample(kernel))), *patches))
+        put(image, 148, '8s', b' ' * 8)
+        put(image, 148, '8s', b'%06o\0 ' % sum(image[:512]))
+        return gzip.compress(image)
+
+    header = tarfile.TarInfo('x')
+    header.type, header.size = tarfile.XHDTYPE, 3 << 30
+    directory_header = tarfile.TarInfo('d')
+    directory_header.type = tarfile.DIRTYPE
+    add('disk-sparse-outside.img.tar.gz', sparse((386, b'77777777777')), 'is damaged or truncated')
+    add('disk-sparse-small.img.tar.gz', sparse((483, b'00000001000')), 'is damaged or truncated')
+    add('disk-sparse-8g.img.tar.gz', sparse((483, b'77777777777')), 'more than 4 GiB')
+    add('disk-sparse-endless.img.tar.gz', gzip.compress(
+        gzip.decompress(sparse((482, b'\1')))[:512] + (b'0' * 504 + b'\1' + bytes(7)) * 9000), 'in a way that is not known')
+    add('disk-sparse-cut.img.tar.gz', gzip.compress(gzip.decompress(sparse())[:1100]), 'is damaged or truncated')
+    add('disk-sparse-newer.img.tar.gz', gzip.compress(tar({'disk.raw': b'x'}, **{'GNU.sparse.major': '1'})),
+        'in a way that is not known')
+    add('disk-header-3g.img.tar.gz', gzip.compress(header.tobuf() + bytes(1 << 20)), 'is gzip-compressed: gunzip')
+    add('disk-headers.img.tar.gz', gzip.compress(directory_header.tobuf() * 100000), 'is gzip-compressed: gunzip')
+
     files = {'extlinux.conf': SYSLINUX, 'kernel': kernel, 'initrd.img': INITRD}
     image, in_ext = ext4(directory, files, '^has_journal,^resize_inode,^metadata_csum,^64bit'), 'its ext4'
     add('ext4-cut.raw', image[:100 << 10], f'{in_ext} reaches past the end')
@@ -419,8 +585,45 @@ def damaged(directory):
     add('ext4-inodes-0.raw', patched(image, (1024 + 40, bytes(4))), f'{in_ext} is not right')
     add('ext4-links-circle.raw', ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': 'a', 'a': '/b', 'b': 'kernel'}),
         'lead nowhere')
+    add('entry-no-kernel.raw', ext4(directory, {'loader/entries/a.conf': b'title x\n', 'kernel': kernel}), 'names no kernel')
+    add('entry-climbs.raw', ext4(directory, {'loader/entries/a.conf': b'linux /../../../etc/passwd\n'}), 'which is not there')
     add('ext4-link-climbs.raw', ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': '../../../../etc/passwd'}),
         'which is not there')
+    make = lambda: Qcow2(disk_of(fat_sample(kernel)))
+    good = make()
+    image, part = bytes(good.data), struct.pack
+    kernel_at = next(at for at in range(len(image) - 4) if image[at:at + 4] == b'HdrS') // Qcow2.CLUSTER * Qcow2.CLUSTER
+    cluster = next(at for at in range(good.l2, good.start, 8) if image[at:at + 8] == part('>Q', good.FLAG | kernel_at))
+    in_qcow2 = 'is a damaged qcow2: its'
+    add('qcow2-cut.qcow2', image[:4100], f'{in_qcow2} L1 table is not in the file')
+    add('qcow2-header-cut.qcow2', image[:50], in_qcow2)
+    add('qcow2-is-text.qcow2', b'text' * 300, 'is no qcow2')
+    add('qcow2-data-cut.qcow2', image[:kernel_at], 'not all of it can be read')
+    add('qcow2-version.qcow2', patched(image, (4, part('>I', 9))), 'of a version that Mayfly does not know')
+    add('qcow2-cluster-bits.qcow2', patched(image, (20, part('>I', 60))), f'{in_qcow2} size of clusters')
+    add('qcow2-size-0.qcow2', patched(image, (24, bytes(8))), f'{in_qcow2} size')
+    add('qcow2-size-4e.qcow2', patched(image, (24, part('>Q', 1 << 62))), f'{in_qcow2} L1 table is too small')
+    add('qcow2-l1-huge.qcow2', patched(image, (24, part('>Q', 1 << 53)), (36, part('>I', 1 << 31))), f'{in_qcow2} L1 table')
+    add('qcow2-l1-outside.qcow2', patched(image, (40, part('>Q', 1 << 40))), f'{in_qcow2} L1 table is not in the file')
+    add('qcow2-l1-wraps.qcow2', patched(image, (40, part('>Q', (1 << 64) - 4096))), f'{in_qcow2} L1 table is not in the file')
+    add('qcow2-l1-is-header.qcow2', patched(image, (40, bytes(8))), f'{in_qcow2} L1 table')
+    for name, value in (('outside', 1 << 40), ('odd', good.l2 + 512), ('is-l1', good.l1), ('is-header', 1 << 63 | 1 << 9)):
+        add(f'qcow2-l2-{name}.qcow2', patched(image, (good.l1, part('>Q', good.FLAG | value))), 'damaged|cannot be read')
+    for name, value in (('outside', 1 << 50), ('odd', kernel_at + 512), ('is-l1', good.l1), ('reserved', kernel_at | 2),
+                        ('packed-outside', 1 << 62 | 1 << 50), ('packed-is-text', 1 << 62 | kernel_at)):
+        add(f'qcow2-cluster-{name}.qcow2', patched(image, (cluster, part('>Q', value))), 'damaged|cannot (be )?read|truncated')
+    add('qcow2-l2-is-itself.qcow2', patched(image, (good.l2, part('>Q', good.FLAG | good.l2))), 'known here|damaged')
+    add('qcow2-encrypted.qcow2', patched(image, (32, part('>I', 2))), 'is encrypted')
+    add('qcow2-data-file.qcow2', patched(image, (72, part('>Q', 4))), 'keeps its data in another file')
+    add('qcow2-extended-l2.qcow2', patched(image, (72, part('>Q', 16))), 'has extended L2 entries')
+    add('qcow2-unknown.qcow2', patched(image, (72, part('>Q', 1 << 40))), 'needs features')
+    add('qcow2-refcounts.qcow2', patched(image, (96, part('>I', 9))), f'{in_qcow2} header')
+    add('qcow2-backing.qcow2', patched(image, (8, part('>QI', 200, 11)), (200, b'/etc/passwd')), "is based on '/etc/passwd'")
+    add('qcow2-backing-outside.qcow2', patched(image, (8, part('>QI', 1 << 40, 11))), 'the name of its backing file')
+    bomb = Qcow2(disk_of(fat_sample(kernel)))
+    bomb.be(cluster, 'Q', bomb.add(bytes(1 << 20), True))
+    add('qcow2-bomb.qcow2', bomb.data, 'known here|damaged|cannot (be )?read|neither')
+
     save(directory, {name: data for name, (data, _) in all_of.items()})
     for name, (_, text) in all_of.items():
         print(f'{name}\t{text}')
@@ -428,14 +631,19 @@ def damaged(directory):
 
 def seeds(directory):
     small = {'syslinux': b'\0' + SYSLINUX, 'grub': b'\1' + GRUB, 'entry': b'\2linux /a\ninitrd /b\noptions c\n',
+             'saved': b'\1' + SAVED, 'alpine': b'\0' + ALPINE,
              'menu': b'\0include a\nui menu.c32\nappend x\nlabel a\nmenu default\nlinux b initrd=c\nappend -\n'}
     os.makedirs(directory, exist_ok=True)
     all_of = samples(directory)
     save(f'{directory}/menu_fuzz', small)
     save(f'{directory}/find_fuzz', all_of)
-    for target, names in (('fat', ['fat.img']), ('archive', ['tar.tar']), ('iso9660', ['iso.iso', 'plain.iso', 'link.iso']),
+    for target, names in (('fat', ['fat.img']), ('archive', ['tar.tar', 'pax.tar']), ('iso9660', ['iso.iso', 'plain.iso', 'link.iso']),
                           ('tar', ['tar.tar']), ('ext4', ['ext4.raw', 'ext3.raw'])):
         save(f'{directory}/{target}_fuzz', {name: all_of[name] for name in names})
+    save(f'{directory}/archive_fuzz', {'sparse.tar': sparse_tar('disk.raw', (b'x' * 512 + bytes(512)) * 40)})
+    lies = Qcow2(disk_of(fat_sample()))
+    lies.be(lies.l2, 'Q', lies.FLAG | lies.l2).be(lies.l2 + 8, 'Q', 1 << 62 | 0xffff)
+    save(f'{directory}/find_fuzz', {'lies.qcow2': bytes(lies.data)})
 
 
 if __name__ == '__main__':

@@ -8,11 +8,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-	static int (*const readers[])(const char *text, struct menu *menu) = {
-	        menu_syslinux, menu_grub, menu_loader_entry};
+	static int (*const readers[])(const struct menu_text *config,
+	        struct menu *menu) = {menu_syslinux, menu_grub, menu_loader_entry};
 	static struct menu menu;
+	struct menu_text config = {.path = "/boot/grub/grub.cfg"};
+	char *text, name[VOLUME_NAME] = "";
 	size_t length;
-	char *text;
 
 	if (!size)
 		return 0;
@@ -22,7 +23,9 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	menu.initrd_count = 0;
 	menu.kernel[0] = menu.cmdline[0] = '\0';
 	menu_include(text, &length);
-	if (!readers[data[0] % 3](text, &menu)) {
+	menu_loader_default(text, name);
+	config.text = config.environment = text;
+	if (!readers[data[0] % 3](&config, &menu)) {
 		if (strlen(menu.kernel) >= sizeof(menu.kernel) ||
 		        strlen(menu.cmdline) >= sizeof(menu.cmdline) ||
 		        menu.initrd_count > BOOT_FILES_INITRDS)

@@ -8,15 +8,16 @@
 #include "tests/unit/unit.h"
 
 /* What a configuration comes to: "kernel | initrd initrd | command line", or the error. */
-static char *read_menu(
-        int (*reader)(const char *text, struct menu *menu), const char *text)
+static char *read_menu(int (*reader)(const struct menu_text *config, struct menu *menu),
+        const char *text, const char *environment)
 {
+	struct menu_text config = {text, "/boot/grub/grub.cfg", environment};
 	static char result[4096];
 	struct menu *menu = calloc(1, sizeof(*menu));
 	int error;
 
 	CU_ASSERT_FATAL(menu != NULL);
-	error = reader(text, menu);
+	error = reader(&config, menu);
 	if (error == -ENOMSG) {
 		strcpy(result, "no kernel");
 	} else if (error) {
@@ -66,40 +67,108 @@ static void syslinux_boots_its_default(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		CU_ASSERT_STRING_EQUAL(
-		        read_menu(menu_syslinux, cases[i].text), cases[i].wanted);
+		        read_menu(menu_syslinux, cases[i].text, ""), cases[i].wanted);
 }
 
-static void grub_boots_its_first_entry(void)
+/* As grub-mkconfig writes it for Debian's cloud images. */
+static const char debian[] =
+        "if [ -s $prefix/grubenv ]; then\n"
+        "  set have_grubenv=true\n  load_env\nfi\n"
+        "if [ \"${next_entry}\" ] ; then\n"
+        "   set default=\"${next_entry}\"\n   set next_entry=\n"
+        "   save_env next_entry\n   set boot_once=true\n"
+        "else\n   set default=\"${saved_entry}\"\nfi\n"
+        "if [ x\"${feature_menuentry_id}\" = xy ]; then\n"
+        "  menuentry_id_option=\"--id\"\nelse\n  menuentry_id_option=\"\"\nfi\n"
+        "export menuentry_id_option\n"
+        "function load_video {\n  if [ x$feature_all_video_module = xy ]; then\n"
+        "    insmod all_video\n  fi\n  linux /in/a/function\n}\n"
+        "if loadfont unicode ; then\n  set gfxmode=auto\nfi\nset timeout=0\n"
+        "menuentry 'Debian GNU/Linux' --class debian $menuentry_id_option "
+        "'gnulinux-simple-1' {\n\tload_video\n"
+        "\tif [ x$grub_platform = xxen ]; then insmod xzio; linux /xen; fi\n"
+        "\tinsmod part_gpt\n\tset root='hd0,gpt1'\n"
+        "\tsearch --no-floppy --fs-uuid --set=root 1-2\n\techo\t'Loading ...'\n"
+        "\tlinux\t/boot/vmlinuz-2 root=PARTUUID=1 ro  console=ttyS0,115200 \n"
+        "\tinitrd\t/boot/initrd.img-2\n}\n"
+        "submenu 'Advanced options' $menuentry_id_option 'gnulinux-advanced-1' {\n"
+        "\tmenuentry 'Debian, with 2' --id 'gnulinux-2' {\n"
+        "\t\tlinux /boot/vmlinuz-2 root=PARTUUID=1 ro\n\t}\n"
+        "\tmenuentry 'Debian, with 1' --id 'gnulinux-1' {\n"
+        "\t\tlinux /boot/vmlinuz-1 root=PARTUUID=1 ro\n"
+        "\t\tinitrd /boot/initrd.img-1\n\t}\n}\n"
+        "menuentry 'UEFI Firmware Settings' --id uefi { fwsetup; }\n";
+
+static void grub_boots_its_default_entry(void)
 {
 	static const struct {
-		const char *text, *wanted;
+		const char *text, *wanted, *environment;
 	} cases[] = {
 	        {"menuentry 'a' {\n linux /k root=/dev/sr0 text\n initrd /i /j\n}\n",
-	                "/k | /i /j | root=/dev/sr0 text"},
+	                "/k | /i /j | root=/dev/sr0 text", ""},
 	        {"menuentry a {\n linux /k\n}\nmenuentry b {\n linux /l\n initrd "
 	         "/i\n}\n",
-	                "/k | | "},
+	                "/k | | ", ""},
 	        {"linuxefi ($root)/k \"a b\" c='d e' \\x $none ${none}f # g\n",
-	                "/k | | a b c=d e x f"},
-	        {"set linux=x\n# linux /k\n", "no kernel"},
+	                "/k | | \"a b\" \"c=d e\" x f", ""},
+	        {"set linux=x\n# linux /k\n", "no kernel", ""},
+	        {debian,
+	                "/boot/vmlinuz-2 | /boot/initrd.img-2 | root=PARTUUID=1 ro "
+	                "console=ttyS0,115200",
+	                ""},
+	        {debian, "/boot/vmlinuz-1 | /boot/initrd.img-1 | root=PARTUUID=1 ro",
+	                "# GRUB Environment Block\n"
+	                "saved_entry=gnulinux-advanced-1>gnulinux-1\n####"},
+	        {debian, "/boot/vmlinuz-1 | /boot/initrd.img-1 | root=PARTUUID=1 ro",
+	                "saved_entry=0\nnext_entry=1>1\n"},
+	        {debian, "/boot/vmlinuz-2 | | root=PARTUUID=1 ro",
+	                "saved_entry=Advanced options>gone\n"},
+	        {debian,
+	                "/boot/vmlinuz-2 | /boot/initrd.img-2 | root=PARTUUID=1 ro "
+	                "console=ttyS0,115200",
+	                "saved_entry=uefi\n"},
+	        {"set default=1\nset k=/b\nset more=\"x  y\"\nmenuentry a { linux /a "
+	         "}\nmenuentry b { linux $k/${none}k $more; initrd ${k}/i }\n",
+	                "/b/k | /b/i | x y", ""},
+	        /* Ubuntu's cloud images. */
+	        {"menuentry a {\nif [ \"${initrdfail}\" = 1 ]; then\n linux /k a\n "
+	         "initrd /i\nelse\n linux /k b\nfi\ninitrdfail\n}\n",
+	                "/k | /i | a", ""},
+	        {"if false_or_not; then linux /a; elif [ a = a ]; then linux /b; else "
+	         "linux /c; fi\n",
+	                "/a | | ", ""},
+	        {"if ! x; then linux /a; elif [ a != b -a ! -z c ]; then\nif [ 2 -gt "
+	         "10 -o -e /x ]; then linux /d; else linux /b; fi; else linux /c; "
+	         "fi\n",
+	                "/b | | ", ""},
+	        {"for a in b; do linux /a; done\nlinux /k \\\n  b\nexit\n", "/k | | b",
+	                ""},
+	        {"menuentry 'Windows' {\n chainloader /x\n}\nsubmenu b { submenu c { "
+	         "menuentry d { linux /k } } }\n",
+	                "/k | | ", ""},
+	        {"menuentry a {", "no kernel", ""},
+	        {"}} fi fi else $ ${ ${} \\", "no kernel", ""},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		CU_ASSERT_STRING_EQUAL(
-		        read_menu(menu_grub, cases[i].text), cases[i].wanted);
+		        read_menu(menu_grub, cases[i].text, cases[i].environment),
+		        cases[i].wanted);
 }
 
 static void loader_entry_joins_its_options(void)
 {
-	CU_ASSERT_STRING_EQUAL(
-	        read_menu(menu_loader_entry, "title x\nlinux /k\ninitrd /i\ninitrd "
-	                                     "/j\noptions a\noptions b\n"),
+	CU_ASSERT_STRING_EQUAL(read_menu(menu_loader_entry,
+	                               "title x\nlinux /k\ninitrd /i\ninitrd "
+	                               "/j\noptions a\noptions b\n",
+	                               ""),
 	        "/k | /i /j | a b");
 	CU_ASSERT_STRING_EQUAL(
 	        read_menu(menu_loader_entry,
-	                "linux /k\ninitrd /i $more\noptions $a x=\"b  c\" $d\n"),
+	                "linux /k\ninitrd /i $more\noptions $a x=\"b  c\" $d\n", ""),
 	        "/k | /i | x=\"b c\"");
-	CU_ASSERT_STRING_EQUAL(read_menu(menu_loader_entry, "title x\n"), "no kernel");
+	CU_ASSERT_STRING_EQUAL(
+	        read_menu(menu_loader_entry, "title x\n", ""), "no kernel");
 }
 
 static int bytes_read(void *context, uint64_t offset, void *data, size_t size)
@@ -177,7 +246,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 	        UNIT(syslinux_boots_its_default),
-	        UNIT(grub_boots_its_first_entry),
+	        UNIT(grub_boots_its_default_entry),
 	        UNIT(loader_entry_joins_its_options),
 	        UNIT(map_is_read_across_its_runs),
 	        UNIT(root_means_the_images_disk),

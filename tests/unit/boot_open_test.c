@@ -267,7 +267,7 @@ static void mistakes_are_explained(void)
 	        {"#!/bin/sh\n", 0, "is a script"},
 	        {"MZ\x90", 0, "EFI program"},
 	        {"070701", 0, "--initrd"},
-	        {"QFI\xfb", 0, "--disk"},
+	        {"QFI\xfb", 0, ".qcow2"},
 	        {"CD001", 32769, "an ISO image"},
 	        {"ustar", 257, "tar archive"},
 	        {"\x55\xaa", 510, "bootable disk"},
