@@ -129,6 +129,11 @@ static int explain(const char *name, const struct found *found)
 		return log_error(-EINVAL,
 		        "image: '%s': '%s' in it is too large, or in too many pieces",
 		        name, *path ? path : config);
+	case -ENODEV:
+		return log_error(-EINVAL,
+		        "image: '%s' has no boot configuration, unless in %s, which is "
+		        "not read here: give it as --disk, with a kernel",
+		        name, volume);
 	case -EIO:
 		return log_error(-EINVAL,
 		        "image: '%s' is damaged: not all of it can be read", name);

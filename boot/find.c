@@ -523,11 +523,16 @@ static int volume_follow(struct find *find)
 static int part_follow(struct find *find, uint64_t start, uint64_t size)
 {
 	struct found *found = find->found;
+	const char *other = NULL;
 	int error = volume_open(&find->volume, find->medium, start, size);
 
+	if (error == -ENOEXEC)
+		other = volume_foreign(find->medium, start, size);
+	if (other)
+		error = -ENODEV;
 	if (error != -ENOEXEC)
 		snprintf(found->volume, sizeof(found->volume), "%s",
-		        find->volume.type->name);
+		        other ? other : find->volume.type->name);
 	start_over(found);
 	if (!error) {
 		found->volume_only = find->volume.type == &volume_tar;
@@ -599,7 +604,7 @@ void find(struct find *find, const struct boot_medium *given, struct found *foun
 		error = part_follow(find, 0, medium->size);
 	best_keep(&best, found, error);
 	/* A hybrid has both; what is on the whole of it says more. */
-	count = error == -ENOEXEC || error == -ENOMSG
+	count = error == -ENOEXEC || error == -ENOMSG || error == -ENODEV
 	                ? partitions_read(medium, partitions)
 	                : 0;
 	if (count < 0)

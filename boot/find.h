@@ -31,6 +31,7 @@ struct found {
 	 * Of the part that came furthest: -ENOEXEC nothing is known here, -ENOENT `path`
 	 * is not there, -ENOMSG nothing says what to boot, -ENODATA cut, -EBADMSG damaged,
 	 * -ELOOP, -EFBIG, -E2BIG, -ENOTSUP, -EMEDIUMTYPE for other sectors,
+	 * -ENODEV a file system that cannot be read here,
 	 * -EIO: it cannot be read.
 	 */
 	int error;

@@ -25,6 +25,7 @@ static const struct {
 enum { FLAT_MAGIC = 56 };
 
 #define AS_DISK   "give it as --disk, with a kernel"
+#define CONVERT   "convert it (qemu-img convert -O qcow2)"
 #define AS_INITRD "give it as --initrd, with a kernel"
 
 /* What people hand over by mistake, and the way on from there; the first match counts. */
@@ -43,6 +44,9 @@ static const struct {
         {0, 2, "MZ", "an EFI program, not a bzImage", "extract the kernel in it"},
         {0, 5, "07070", "an initrd (cpio)", AS_INITRD},
         {0, 4, "QFI\xfb", "a qcow2 disk", "give it a name that ends in .qcow2"},
+        {0, 4, "KDMV", "a VMDK disk", "give it a name that ends in .vmdk"},
+        {0, 8, "vhdxfile", "a VHDX disk", CONVERT},
+        {64, 4, "\x7f\x10\xda\xbe", "a VirtualBox disk", CONVERT},
         {0, 4, "hsqs", "a squashfs disk", AS_DISK},
         {1024, 4, "\xe2\xe1\xf5\xe0", "an erofs disk", AS_DISK},
         {1080, 2, "\x53\xef", "an ext4 disk", AS_DISK},

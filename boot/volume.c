@@ -30,6 +30,32 @@ int volume_open(struct volume *volume, const struct boot_medium *medium, uint64_
 	return -ENOEXEC;
 }
 
+const char *volume_foreign(
+        const struct boot_medium *medium, uint64_t start, uint64_t size)
+{
+	static const struct {
+		uint64_t offset;
+		const char *magic, *name;
+	} others[] = {
+	        {0, "XFSB", "XFS"},
+	        {0x10040, "_BHRfS_M", "Btrfs"},
+	        {0x218, "LVM2 001", "LVM"},
+	        {0, "LUKS\xba\xbe", "LUKS"},
+	        {0x400, "\x10\x20\xf5\xf2", "F2FS"},
+	};
+	char found[8];
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		size_t length = strlen(others[i].magic);
+
+		if (size >= others[i].offset + length &&
+		        !medium_read(medium, start + others[i].offset, found, length) &&
+		        !memcmp(found, others[i].magic, length))
+			return others[i].name;
+	}
+	return NULL;
+}
+
 void volume_close(struct volume *volume)
 {
 	if (volume->type && volume->type->close)

@@ -87,6 +87,9 @@ extern const struct volume_type volume_tar;     /* tar.c */
 int volume_open(struct volume *volume, const struct boot_medium *medium, uint64_t start,
         uint64_t size);
 void volume_close(struct volume *volume);
+/* The name of another that is known to be one, but not read here; NULL: nothing is known. */
+const char *volume_foreign(
+        const struct boot_medium *medium, uint64_t start, uint64_t size);
 
 /* A file by its path, which starts at the root; -ENOENT, -ELOOP. */
 int volume_find(struct volume *volume, const char *path, struct node *node);

@@ -212,7 +212,7 @@ static int backing_open(
 	if (!config->backing)
 		return log_error(-EPERM,
 		        "--disk: '%s' is based on '%s', which is read only if you say "
-		        "--disk %s,backing",
+		        "so: --disk %s,backing, or --backing if it is the IMAGE",
 		        config->path, name, config->path);
 	path = backing_path(config->path, name);
 	if (!path)

@@ -532,6 +532,9 @@ def damaged(directory):
     large = bytearray(image_gpt[:512].ljust(4096, b'\0') + image_gpt[512:])
     add('gpt-large-sectors.img', large, 'for sectors of 4096 bytes')
     add('mbr-cut.img', image[:480], 'is neither')
+    for name, at, magic in (('xfs', 0, b'XFSB'), ('btrfs', 0x10040, b'_BHRfS_M'), ('lvm', 0x218, b'LVM2 001')):
+        add(f'mbr-{name}.img', patched(mbr((0x83, 64, bytes(1 << 17))), (64 * 512 + at, magic)),
+            'no boot configuration, unless in (XFS|Btrfs|LVM), which')
     add('mbr-nothing-known.img', mbr((0x83, 64, bytes(65536))), 'is a bootable disk')
 
     add('tar-cut.tar', tar({'kernel': kernel})[:1000], 'its tar reaches past the end')

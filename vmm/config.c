@@ -285,6 +285,10 @@ const struct option config_options[] = {
                         "thrown away otherwise",
                 .parse = option_switch,
                 OPTION_MEMBER(struct config, persist)},
+        {.name = "backing",
+                .help = "the backing file of IMAGE, if that is a qcow2, may be read",
+                .parse = option_switch,
+                OPTION_MEMBER(struct config, backing)},
         {.name = "publish",
                 .value = "[ADDR:]HOST:GUEST[/udp]",
                 .help = "short for --net user,publish=...; of the first user-mode "

@@ -82,6 +82,7 @@ struct config {
 	unsigned nic_count;
 	bool ephemeral; /* --ephemeral: of every disk that does not say persist */
 	bool persist;   /* --persist: of the image's own disk, too */
+	bool backing;   /* --backing: of the image's own disk */
 	const char *data, *data_file; /* --data, --data-file: of the volume cidata */
 	const char *state;            /* --state: a directory, or NULL */
 	uint8_t uuid[16];             /* of the machine; --uuid */

@@ -18,6 +18,7 @@ static int image_open_disk(struct boot_source *source, const struct config *conf
 	const struct disk_config disk_config = {
 	        .path = config->image,
 	        .readonly = true,
+	        .backing = config->backing,
 	};
 	struct disk *disk = disk_open(&disk_config);
 	struct boot_medium medium = {.read = disk_read, .context = disk, .fd = -1};

@@ -396,6 +396,7 @@ static int attach_image(struct plan *plan)
 	        .path = source->disk_path,
 	        .readonly = source->disk_readonly,
 	        .ephemeral = !source->disk_readonly && !persist,
+	        .backing = plan->config->backing,
 	};
 	return 0;
 }

@@ -165,6 +165,14 @@ done <"$work/damaged"
 equal damaged_images_are_many yes "$([ "$(wc -l <"$work/damaged")" -ge 60 ] && echo yes)"
 python3 "$images_py" good "$work/good" "$images/bzimage"
 bad image_unpacked_persists 1 "--persist: .*unpacked into memory" --persist "$work/good/gcp.img.tar.gz"
+if command -v qemu-img >/dev/null; then
+	qemu-img create -q -f qcow2 -b "$work/good/mbr.img" -F raw "$images/based.qcow2"
+	bad image_backing_needs_an_option 1 "is based on '$work/good/mbr.img'.*--backing" "$images/based.qcow2"
+	run --dry-run --backing "$images/based.qcow2"
+	equal image_backing_is_read_when_asked_for 0 $status
+else
+	skip image_backing "no qemu-img"
+fi
 for image in "$work"/good/*; do
 	timeout 5 "$mayfly" inspect --json "$image" >"$work/out" 2>"$work/err"
 	equal "image_${image##*/}_is_read" "5120 600 quiet" "$(python3 -c 'import json, sys
