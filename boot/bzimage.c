@@ -52,6 +52,11 @@ static int segment_set(struct boot_source *source, const struct linux_params *fi
 	        .flags = PF_RWX,
 	};
 	uint64_t run = file->pref_address, end;
+	uint64_t missing = segment.offset + segment.file_size - source->kernel_size;
+
+	/* syssize counts in units of 16 bytes; the last one may be cut short. */
+	if (missing < 16 && segment.file_size > missing)
+		segment.file_size -= missing;
 
 	/* Where it would move to by itself, if it can: then it is there already. */
 	if (file->relocatable_kernel) {

@@ -145,6 +145,17 @@ static void memory_is_never_less_than_the_file(void)
 	boot_close(&source);
 }
 
+static void the_last_16_bytes_need_not_all_be_there(void)
+{
+	unsigned char image[IMAGE_SIZE];
+	struct boot_source source;
+
+	bzimage(image);
+	CU_ASSERT_FATAL(!image_open(&source, image, sizeof(image) - 15));
+	CU_ASSERT_EQUAL(source.segments[0].file_size, KERNEL - 15);
+	boot_close(&source);
+}
+
 static void lying_headers_are_refused(void)
 {
 	CU_ASSERT(REFUSED(version, 0x20b, "older than boot protocol 2.12"));
@@ -170,7 +181,7 @@ static void truncated_files_are_refused(void)
 	unsigned char image[IMAGE_SIZE];
 
 	bzimage(image);
-	CU_ASSERT(image_refused(image, IMAGE_SIZE - 1, "truncated"));
+	CU_ASSERT(image_refused(image, IMAGE_SIZE - 16, "truncated"));
 	CU_ASSERT(image_refused(image, SETUP, "truncated"));
 	CU_ASSERT(image_refused(image, 0x290, "truncated"));
 	CU_ASSERT(image_refused(image, 0x1ff, "neither"));
@@ -357,6 +368,7 @@ int main(void)
 	        UNIT(fixed_kernel_is_loaded_at_one_mib),
 	        UNIT(memory_is_never_less_than_the_file),
 	        UNIT(lying_headers_are_refused),
+	        UNIT(the_last_16_bytes_need_not_all_be_there),
 	        UNIT(truncated_files_are_refused),
 	        UNIT(version_text_may_be_anywhere),
 	        UNIT(load_fills_the_zero_page),
