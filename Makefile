@@ -63,6 +63,7 @@ NETWORK_LDLIBS := -lslirp
 LIBC ?= $(if $(filter x86,$(ARCH)),musl,glibc)
 ifeq ($(LIBC),musl)
 MUSL_LIB := /usr/lib/$(shell uname -m)-linux-musl
+LIBC_READY := $(MUSL_LIB)/libc.a
 LIBC_OBJECTS := $(BUILD)/obj/vmm/glibc.o
 LIBC_CFLAGS := -nostdinc -isystem /usr/include/$(notdir $(MUSL_LIB)) \
 	-isystem $(shell $(CC) -print-file-name=include) \
@@ -94,6 +95,11 @@ sysroot: $(SYSROOT_READY)
 $(SYSROOT_READY):
 	tests/debian.sh trixie riscv64 $(@D) $(SYSROOT_PACKAGES)
 
+ifneq ($(LIBC_READY),)
+$(LIBC_READY):
+	@echo "no musl here ($@): make deps, or make clean and make LIBC=glibc" >&2; exit 1
+endif
+
 $(BUILD)/mayfly: $(OBJECTS)
 	$(call say,LD)
 	$(Q)$(call LINK,$^,$(LDLIBS))
@@ -112,7 +118,7 @@ $(BUILD)/%/$(NETWORK)_image.o: $(NETWORK)_image.S $(BUILD)/%/$(NETWORK)
 	$(call say,AS)
 	$(Q)$(CC) -DIMAGE='"$(word 2,$^)"' -c -o $@ $<
 
-$(BUILD)/obj/%.o: %.c | $(SYSROOT_READY)
+$(BUILD)/obj/%.o: %.c | $(SYSROOT_READY) $(LIBC_READY)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) $(HARD_CFLAGS) $(LIBC_CFLAGS) -MMD -MP -c -o $@ $<
