@@ -2,6 +2,8 @@
 #pragma once
 
 enum {
+	LAYOUT_BIOS_EBDA = 0x40e, /* x86/pc.c: two words of a BIOS's data area */
+	LAYOUT_BIOS_MEMORY = 0x413,
 	LAYOUT_GDT = 0x500,          /* x86/vcpu.c */
 	LAYOUT_PVH_INFO = 0x6000,    /* hvm_start_info, modules, memory map */
 	LAYOUT_ZERO_PAGE = 0x7000,   /* struct boot_params, 4 KiB */

@@ -373,12 +373,14 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	        .pic = plan->needs.pc,
 	        .pci = vm->pci != NULL,
 	};
-	int error;
+	int error = 0;
 
 	if (plan->source.protocol == PROTOCOL_HVT)
 		return hvt_describe(vm, info);
-	if (!plan->needs.acpi)
-		return 0;
+	if (plan->needs.pc)
+		error = pc_describe(&vm->memory);
+	if (error || !plan->needs.acpi)
+		return error;
 	for (unsigned i = 0; i < plan->virtio_count; i++)
 		virtio[i] =
 		        (struct acpi_virtio){plan->virtio[i].base, plan->virtio[i].size,

@@ -11,6 +11,7 @@ struct boot_device;
 struct boot_image;
 struct boot_machine_info;
 struct device;
+struct memory;
 struct user_regs_struct;
 struct vcpu;
 struct vm;
@@ -66,6 +67,8 @@ void hvt_registers(const struct device *hvt, struct user_regs_struct *registers)
 
 /* pc.c: all of KVM's irqchip and its PIT, in place of the IOAPIC here. */
 int pc_create(struct vm *vm);
+int pc_describe(
+        struct memory *memory); /* into low memory, what the guest looks for there */
 void pc_destroy(struct vm *vm); /* before the VM is closed */
 void pc_set_irq(struct vm *vm, unsigned gsi, bool level);
 bool pc_unmasked(struct vm *vm, unsigned gsi);

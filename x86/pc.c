@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "boot/layout.h"
 #include "vmm/io.h"
 #include "vmm/log.h"
+#include "vmm/memory.h"
 #include "vmm/vm.h"
 #include "x86/machine.h"
 
@@ -54,6 +56,20 @@ int pc_create(struct vm *vm)
 	if (error)
 		log_error(error, "kvm: no timer (PIT): %s", strerror(-error));
 	return error;
+}
+
+/*
+ * What a BIOS leaves in its data area and kernels without Multiboot's memory size go by: the
+ * segment of the extended data area, and the KiB below it. Xen takes nothing else for it.
+ */
+int pc_describe(struct memory *memory)
+{
+	const uint16_t segment = LAYOUT_RAM_LOW_END >> 4,
+	               kib = LAYOUT_RAM_LOW_END >> 10;
+	int error = memory_write(memory, LAYOUT_BIOS_EBDA, &segment, sizeof(segment));
+
+	return error ? error
+	             : memory_write(memory, LAYOUT_BIOS_MEMORY, &kib, sizeof(kib));
 }
 
 /* It waits for several grace periods of RCU: 14 ms, with 20 us for the rest of an exit. */

@@ -75,7 +75,8 @@ static void protected_mode(struct kvm_sregs *sregs)
 /*
  * 32-bit protected mode without paging, ebx = info: Xen, "x86/HVM direct boot ABI", and
  * Multiboot 0.6.96, 3.2 (version 2: 3.3), which has its magic number in eax. They leave edx
- * open: it says that a text has a port.
+ * open: it says that a text has a port. Nor do they promise a stack, but Nanos uses the one
+ * that QEMU's own loader leaves.
  */
 int vcpu_enter_protected(struct vcpu *vcpu, const struct boot_image *image)
 {
@@ -87,6 +88,7 @@ int vcpu_enter_protected(struct vcpu *vcpu, const struct boot_image *image)
 	                .rax = image->magic,
 	                .rbx = image->info,
 	                .rdx = text ? TEXT_SIGN | PORT_TEXT : 0,
+	                .rsp = LAYOUT_STACK,
 	                .rflags = RFLAGS_FIXED});
 }
 

@@ -30,7 +30,8 @@ header_end:
 
 	.globl	multiboot_start
 multiboot_start:
-	mov	%eax, multiboot_magic
+	push	%eax			/* there is a stack, though none was promised */
+	pop	multiboot_magic
 	xor	%eax, %eax
 	jmp	_start
 

@@ -1,7 +1,8 @@
 /*
  * Checks all that a Multiboot loader tells, of version 1 or 2 as it was built, and prints
- * it: command line, loader's name, modules with the first byte of each, RAM. Status 1 if
- * something is missing or wrong. "modules=N" is how many there must be.
+ * it: command line, loader's name, modules with the first byte of each, RAM; a BIOS's data
+ * is where kernels look for it. Status 1 if something is missing or wrong. "modules=N" is
+ * how many there must be.
  */
 #include "guest.h"
 #include "mayfly.h"
@@ -136,6 +137,15 @@ static void read_version2(const uint32_t *info)
 	wrong("no end");
 }
 
+/* Two words of a BIOS's data area: where its extended one is, and the KiB below that. */
+static void check_bios_data(void)
+{
+	const uint16_t *segment = memory_window(0x40e), *kib = memory_window(0x413);
+
+	if (!*kib || *kib >= 640 || *segment << 4 >> 10 != *kib)
+		wrong("no BIOS data area");
+}
+
 int main(void)
 {
 	if (multiboot_magic == MULTIBOOT_MAGIC)
@@ -148,6 +158,7 @@ int main(void)
 		wrong("no loader's name");
 	if (!told.rsdp)
 		wrong("no ACPI");
+	check_bios_data();
 	if (told.above_1m >> 10 != told.upper_kib || !told.upper_kib)
 		wrong("map and size differ");
 	if (told.modules != option_number("modules", 0))
