@@ -53,6 +53,7 @@ struct boot_needs {
 	bool console_input; /* reads the console, so the monitor watches stdin */
 	bool legacy;        /* RTC, i8042 */
 	bool cpuid;         /* CPUID, and with it long mode; comes with irqchip */
+	bool address;       /* that of its user-mode network, on the command line */
 	uint64_t memory;    /* bytes of RAM by default: 128 MiB, or 1 GiB for Linux */
 	uint64_t memory_unit, memory_max; /* what RAM must be a multiple of; 0: any */
 	unsigned cpus_max;                /* 0: any number */

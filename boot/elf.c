@@ -49,7 +49,8 @@ enum {
 	NEEDS_LEGACY = 1 << 3,
 	NEEDS_CPUID = 1 << 4,
 	NEEDS_PC = 1 << 5,
-	NEEDS_KNOWN = (1 << 6) - 1,
+	NEEDS_ADDRESS = 1 << 6,
+	NEEDS_KNOWN = (1 << 7) - 1,
 };
 
 /* What the notes say. */
@@ -322,6 +323,7 @@ static int needs_set(struct boot_source *source, const struct notes *notes)
 	source->needs.legacy = notes->needs & NEEDS_LEGACY;
 	source->needs.cpuid = notes->needs & NEEDS_CPUID;
 	source->needs.pc = notes->needs & NEEDS_PC;
+	source->needs.address = notes->needs & NEEDS_ADDRESS;
 	return 0;
 }
 

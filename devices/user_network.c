@@ -277,7 +277,7 @@ static int network_publish(
 	const char *remedy = "";
 
 	if (slirp_add_hostfwd(network->slirp, publish->udp, address, publish->host,
-	            NETWORK(15), publish->guest) == 0)
+	            NETWORK(USER_GUEST), publish->guest) == 0)
 		return 0;
 	if (errno == EADDRINUSE)
 		remedy = "; choose another host port";
@@ -301,9 +301,9 @@ static int network_open(struct network *network,
 	        .if_mtu = USER_NETWORK_MTU,
 	        .vnetwork = NETWORK(0),
 	        .vnetmask = {htonl(0xffffff00)},
-	        .vhost = NETWORK(2),
-	        .vnameserver = NETWORK(3),
-	        .vdhcp_start = NETWORK(15),
+	        .vhost = NETWORK(USER_GATEWAY),
+	        .vnameserver = NETWORK(USER_NAME_SERVER),
+	        .vdhcp_start = NETWORK(USER_GUEST),
 	};
 	uint32_t timeout_ms = UINT32_MAX;
 	struct rlimit limit;

@@ -10,7 +10,7 @@
 #include "mayfly.h"
 #include "net.h"
 
-MAYFLY_NEEDS(MAYFLY_NEEDS_IRQCHIP);
+MAYFLY_NEEDS(MAYFLY_NEEDS_IRQCHIP | MAYFLY_NEEDS_ADDRESS);
 
 #define PORT 80
 

@@ -30,6 +30,7 @@
 #define MAYFLY_NEEDS_LEGACY  8  /* RTC and i8042 */
 #define MAYFLY_NEEDS_CPUID   16 /* CPUID; without, or IRQCHIP: all 0, no long mode */
 #define MAYFLY_NEEDS_PC      32 /* PIC, PIT, port 0x61; brings IRQCHIP */
+#define MAYFLY_NEEDS_ADDRESS 64 /* ip= on the command line, with --net user */
 
 /* An OUT of 8, 16 or 32 bits ends the VM; the low 8 bits are Mayfly's exit status. */
 #define MAYFLY_EXIT_PORT 0xf4

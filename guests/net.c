@@ -192,6 +192,41 @@ static void interface_changed(struct netif *netif)
 	ready(ip4addr_ntoa(netif_ip4_addr(netif)));
 }
 
+/* Four numbers with points between; false if they are not. */
+static bool parse_address(const char *text, const char **end, ip4_addr_t *address)
+{
+	uint64_t bits = 0, number;
+
+	for (unsigned n = 0; n < 4; n++) {
+		if (n && *text++ != '.')
+			return false;
+		number = number_parse(text, end);
+		if (*end == text || number > 255)
+			return false;
+		bits = bits << 8 | number;
+		text = *end;
+	}
+	address->addr = lwip_htonl((uint32_t)bits);
+	return true;
+}
+
+/*
+ * ip=CLIENT:SERVER:GATEWAY:NETMASK (Linux's nfsroot.rst), SERVER empty: what DHCP would tell,
+ * without four frames of it.
+ */
+static bool address_given(void)
+{
+	const char *text = option_find(command_line, "ip");
+	ip4_addr_t address, gateway, mask;
+
+	if (!text || !parse_address(text, &text, &address) || text[0] != ':' ||
+	        text[1] != ':' || !parse_address(text + 2, &text, &gateway) ||
+	        text[0] != ':' || !parse_address(text + 1, &text, &mask))
+		return false;
+	netif_set_addr(&interface, &address, &mask, &gateway);
+	return true;
+}
+
 int net_open(void (*ready)(const char *address))
 {
 	int error = device_open();
@@ -204,17 +239,19 @@ int net_open(void (*ready)(const char *address))
 	netif_set_default(&interface);
 	netif_set_status_callback(&interface, interface_changed);
 	netif_set_up(&interface);
-	return dhcp_start(&interface);
+	return address_given() ? 0 : dhcp_start(&interface);
 }
 
-static bool always(void)
+static bool has_lease(void)
 {
-	return true;
+	return netif_dhcp_data(&interface) != NULL;
 }
 
 static bool dhcp_is_asking(void)
 {
-	return netif_dhcp_data(&interface)->state != DHCP_STATE_BOUND;
+	const struct dhcp *dhcp = netif_dhcp_data(&interface);
+
+	return dhcp && dhcp->state != DHCP_STATE_BOUND;
 }
 
 static bool tcp_is_busy(void)
@@ -240,7 +277,7 @@ static uint64_t timers_run(void)
 	        {tcp_is_busy, tcp_tmr, TCP_TMR_INTERVAL, 0},
 	        {dhcp_is_asking, dhcp_fine_tmr, DHCP_FINE_TIMER_MSECS, 0},
 	        {arp_is_busy, etharp_tmr, ARP_TMR_INTERVAL, 0},
-	        {always, dhcp_coarse_tmr, DHCP_COARSE_TIMER_MSECS, 0},
+	        {has_lease, dhcp_coarse_tmr, DHCP_COARSE_TIMER_MSECS, 0},
 	};
 	uint64_t now_ms = clock_ms(), next_ms = NEVER;
 

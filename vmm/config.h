@@ -55,6 +55,9 @@ struct publish_config {
 	bool udp;
 };
 
+/* The network of --net user is 10.0.2.0/24. */
+enum { USER_GATEWAY = 2, USER_NAME_SERVER = 3, USER_GUEST = 15 };
+
 struct nic_config {
 	const char *tap; /* an existing interface's name; NULL: user-mode network */
 	const char *id;  /* NULL: none was given */

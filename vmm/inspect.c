@@ -29,7 +29,7 @@ struct need {
 	bool wanted;
 };
 
-enum { NEEDS = 6, NEEDS_OWN = 4 };
+enum { NEEDS = 7, NEEDS_OWN = 5 };
 
 static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 {
@@ -37,8 +37,9 @@ static void needs_list(const struct boot_needs *needs, struct need list[NEEDS])
 	list[1] = (struct need){"acpi", needs->acpi};
 	list[2] = (struct need){"console_input", needs->console_input};
 	list[3] = (struct need){"cpuid", needs->cpuid};
-	list[4] = (struct need){"legacy", needs->legacy};
-	list[5] = (struct need){"pc", needs->pc};
+	list[4] = (struct need){"address", needs->address};
+	list[5] = (struct need){"legacy", needs->legacy};
+	list[6] = (struct need){"pc", needs->pc};
 }
 
 static void flags_text(uint32_t flags, char text[4])

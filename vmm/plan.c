@@ -296,6 +296,21 @@ static const char *image_name(const struct boot_source *source, char name[ARGUME
 	return *name ? name : "kernel";
 }
 
+/* Linux's Documentation/admin-guide/nfs/nfsroot.rst, ip=: without DHCP, for who asks. */
+static void add_address(struct plan *plan, const char *own, const char *more)
+{
+	const struct config *config = plan->config;
+	char word[ARGUMENT_MAX];
+
+	if (!plan->needs.address || !config->nic_count || config->nics[0].tap ||
+	        has_word(own, "ip=") || has_word(more, "ip="))
+		return;
+	snprintf(word, sizeof(word),
+	        "ip=10.0.2.%d::10.0.2.%d:255.255.255.0:::off:10.0.2.%d", USER_GUEST,
+	        USER_GATEWAY, USER_NAME_SERVER);
+	add_word(plan->additions, word);
+}
+
 /*
  * What the monitor adds stands first, so that what the user gave wins where a kernel
  * takes the last, and a `--` for init stays at the end.
@@ -309,7 +324,7 @@ static int compose_cmdline(struct plan *plan)
 	const char *given;
 	size_t size = strlen(own) + strlen(more) +
 	              strlen(arch_layout.linux_without_pci) +
-	              (plan->virtio_count + 3) * ARGUMENT_MAX;
+	              (plan->virtio_count + 4) * ARGUMENT_MAX;
 
 	plan->additions = calloc(1, size);
 	plan->cmdline = calloc(1, size);
@@ -336,6 +351,7 @@ static int compose_cmdline(struct plan *plan)
 			        arch_virtio_argument(word, sizeof(word),
 			                plan->virtio[i].base, plan->virtio[i].gsi))
 				add_word(plan->additions, word);
+		add_address(plan, own, more);
 	}
 	add_word(plan->cmdline, plan->additions);
 	add_word(plan->cmdline, own);

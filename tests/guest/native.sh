@@ -374,7 +374,7 @@ get() {
 # serve [ADDRESS:]: the guest answers at $port.
 serve() {
 	find_port
-	start --net "user,publish=${1-}$port:80" "$http"
+	start --net "user,publish=${1-}$port:80" "$http" ${words-}
 	wait_for has out '^http: listening'
 }
 if [ -x "${http-}" ] && serve 127.0.0.1:; then
@@ -392,6 +392,12 @@ if [ -x "${http-}" ] && serve 127.0.0.1:; then
 		[ $status = 0 ] && good=$((good + 1))
 	done
 	equal http_20_launches 20 $good
+	runs http_is_told_its_address 0 '^added .* ip=10.0.2.15::10.0.2.2:255.255.255.0:::off:10.0.2.3$' '' \
+		--dry-run --net user "$http"
+	runs http_may_be_told_another 0 '^added +virtio_mmio.device=[^ ]+$' '' --dry-run --net user "$http" -- ip=dhcp
+	words='-- ip=dhcp' serve
+	equal http_by_dhcp Bye "$(get /exit/0)"
+	finished
 	# cron and its like may have SIGCHLD ignored.
 	via='env --ignore-signal=CHLD' serve
 	read -r child <"/proc/$pid/task/$pid/children"

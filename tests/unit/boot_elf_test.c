@@ -134,7 +134,7 @@ static void mayfly_note_says_what_is_needed(void)
 {
 	struct boot_source source;
 
-	for (uint32_t needs = 0; needs < 64; needs++) {
+	for (uint32_t needs = 0; needs < 128; needs++) {
 		struct elf elf = unikernel();
 
 		note_add(&elf, "Mayfly", 1, &needs, sizeof(needs));
@@ -145,10 +145,11 @@ static void mayfly_note_says_what_is_needed(void)
 		CU_ASSERT_EQUAL(source.needs.legacy, !!(needs & 8));
 		CU_ASSERT_EQUAL(source.needs.cpuid, !!(needs & 16));
 		CU_ASSERT_EQUAL(source.needs.pc, !!(needs & 32));
+		CU_ASSERT_EQUAL(source.needs.address, !!(needs & 64));
 		boot_close(&source);
 	}
 	struct elf elf = unikernel();
-	uint32_t unknown = 64;
+	uint32_t unknown = 128;
 
 	note_add(&elf, "Mayfly", 1, &unknown, sizeof(unknown));
 	CU_ASSERT(refused(&elf, "use a newer one"));
