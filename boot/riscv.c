@@ -79,7 +79,7 @@ const struct image_format format_image = {
 
 void riscv_needs(struct boot_needs *needs)
 {
-	needs->acpi = needs->legacy = needs->cpuid = needs->pc = false;
+	needs->acpi = needs->cpuid = needs->pc = false;
 }
 
 /*

@@ -8,6 +8,7 @@ const struct device_help device_table[] = {
         {"virtio-rng", "random numbers of the host (--rng)"},
         {"i8042", "keyboard controller without a keyboard: resets the machine"},
         {"rtc", "MC146818 clock with the host's UTC"},
+        {"goldfish-rtc", "the same, where a device tree tells it (RISC-V)"},
         {"pci", "host bridge and bus for the virtio devices (--transport pci)"},
         {"pvpanic", "tells the monitor of a kernel panic"},
         {"exit", "ends a unikernel with a status, marks its timeline"},

@@ -22,6 +22,9 @@ struct device *serial_create(
 struct device *i8042_create(struct device_host *host);
 /* MC146818 clock as far as kernels need it: window of 2 bytes (ports 0x70, 0x71). */
 struct device *rtc_create(struct device_host *host);
+/* Goldfish clock, as machines with a device tree have one: window of GOLDFISH_RTC_SIZE. */
+enum { GOLDFISH_RTC_SIZE = 0x24 };
+struct device *goldfish_rtc_create(struct device_host *host);
 /* A PCI bus without functions (devices/pci.h). */
 struct device *pci_create(struct device_host *host);
 /* QEMU's docs/specs/pvpanic.rst: window of 1 byte. */

@@ -222,11 +222,17 @@ static void put_plic(struct tree *tree, const struct fdt_machine *machine)
 	end(tree);
 }
 
+static void begin_device(struct tree *tree, const char *name, const char *compatible,
+        struct fdt_range registers)
+{
+	begin_at(tree, name, registers.guest);
+	put_string(tree, "compatible", compatible);
+	put_range(tree, "reg", registers);
+}
+
 static void put_serial(struct tree *tree, const struct fdt_machine *machine)
 {
-	begin_at(tree, "serial", machine->serial.guest);
-	put_string(tree, "compatible", "ns16550a");
-	put_range(tree, "reg", machine->serial);
+	begin_device(tree, "serial", "ns16550a", machine->serial);
 	put_u32(tree, "clock-frequency", SERIAL_HZ);
 	put_irq(tree, machine, machine->serial_irq);
 	end(tree);
@@ -248,15 +254,17 @@ static void put_devices(struct tree *tree, const struct fdt_machine *machine)
 	if (machine->serial.size)
 		put_serial(tree, machine);
 	if (machine->pvpanic.size) {
-		begin_at(tree, "pvpanic", machine->pvpanic.guest);
-		put_string(tree, "compatible", "qemu,pvpanic-mmio");
-		put_range(tree, "reg", machine->pvpanic);
+		begin_device(tree, "pvpanic", "qemu,pvpanic-mmio", machine->pvpanic);
+		end(tree);
+	}
+	if (machine->rtc.size) {
+		begin_device(tree, "rtc", "google,goldfish-rtc", machine->rtc);
+		put_irq(tree, machine, machine->rtc_irq);
 		end(tree);
 	}
 	for (unsigned i = 0; i < machine->virtio_count; i++) {
-		begin_at(tree, "virtio", machine->virtio[i].registers.guest);
-		put_string(tree, "compatible", "virtio,mmio");
-		put_range(tree, "reg", machine->virtio[i].registers);
+		begin_device(
+		        tree, "virtio", "virtio,mmio", machine->virtio[i].registers);
 		put_irq(tree, machine, machine->virtio[i].irq);
 		end(tree);
 	}

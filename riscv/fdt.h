@@ -43,6 +43,8 @@ struct fdt_machine {
 	struct fdt_range serial; /* of size 0: none */
 	unsigned serial_irq;
 	struct fdt_range pvpanic;
+	struct fdt_range rtc; /* of size 0: none */
+	unsigned rtc_irq;
 	const struct fdt_virtio *virtio;
 	unsigned virtio_count;
 };

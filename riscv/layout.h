@@ -9,6 +9,7 @@ enum {
 	LAYOUT_EXIT = 0x00100000, /* 4 bytes, where QEMU's virt has its test finisher */
 	LAYOUT_MARK = 0x00100008,
 	LAYOUT_PVPANIC = 0x00101000,
+	LAYOUT_RTC = 0x00101100,
 	LAYOUT_PLIC = 0x0c000000,
 	LAYOUT_APLIC = 0x0d000000,
 	LAYOUT_COM1 = 0x10000000,   /* 8 bytes */
@@ -20,6 +21,7 @@ enum {
 /* Interrupt sources of the APLIC or PLIC, which number theirs from 1; also KVM's GSIs. */
 enum {
 	IRQ_COM1 = 1,
-	IRQ_VIRTIO = 2, /* and one more for each further virtio-mmio device */
+	IRQ_RTC = 2,
+	IRQ_VIRTIO = 3, /* and one more for each further virtio-mmio device */
 	IRQ_SOURCES = 63,
 };

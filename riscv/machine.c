@@ -155,6 +155,9 @@ int arch_add_platform(struct vm *vm)
 		error = vm_add_mmio(vm, exit_device, LAYOUT_MARK, 1, 1);
 	if (!error)
 		error = add_mmio(vm, pvpanic_create(&vm->host), LAYOUT_PVPANIC, 1);
+	if (!error && vm->plan->needs.legacy)
+		error = add_mmio(vm, goldfish_rtc_create(&vm->host), LAYOUT_RTC,
+		        GOLDFISH_RTC_SIZE);
 	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
 		error = add_mmio(vm, serial_create(&vm->host, vm->console, IRQ_COM1),
 		        LAYOUT_COM1, SERIAL_SIZE);
@@ -237,6 +240,7 @@ static int write_fdt(struct vm *vm)
 	        .cboz_size = isa->cboz_size,
 	        .serial_irq = IRQ_COM1,
 	        .pvpanic = {LAYOUT_PVPANIC, 2},
+	        .rtc_irq = IRQ_RTC,
 	        .virtio = virtio,
 	        .virtio_count = plan->virtio_count,
 	};
@@ -247,6 +251,8 @@ static int write_fdt(struct vm *vm)
 	describe_interrupts(vm, &machine);
 	if (plan->config->console == CONSOLE_SERIAL)
 		machine.serial = (struct fdt_range){LAYOUT_COM1, SERIAL_SIZE};
+	if (plan->needs.legacy)
+		machine.rtc = (struct fdt_range){LAYOUT_RTC, GOLDFISH_RTC_SIZE};
 	for (unsigned i = 0; i < plan->virtio_count; i++)
 		virtio[i] = (struct fdt_virtio){
 		        {plan->virtio[i].base, plan->virtio[i].size},

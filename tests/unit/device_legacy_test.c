@@ -1,4 +1,4 @@
-/* i8042, rtc, pvpanic, exit, text: each on a bus, as a guest reaches it. */
+/* i8042, both clocks, pvpanic, exit, text: each on a bus, as a guest reaches it. */
 #include <string.h>
 #include <time.h>
 
@@ -249,6 +249,34 @@ static void rtc_obeys_binary_and_12_hours(void)
 	device_destroy(device);
 }
 
+static uint64_t goldfish_time(void)
+{
+	uint32_t low = in(0x1000, 4);
+
+	return (uint64_t)in(0x1004, 4) << 32 | low;
+}
+
+static void goldfish_rtc_tells_the_hosts_utc_in_nanoseconds(void)
+{
+	struct device *device = goldfish_rtc_create(setup());
+	struct timespec before, after;
+	uint64_t told;
+
+	put(device, 0x1000, GOLDFISH_RTC_SIZE, 0);
+	clock_gettime(CLOCK_REALTIME, &before);
+	told = goldfish_time();
+	clock_gettime(CLOCK_REALTIME, &after);
+	CU_ASSERT(told >= before.tv_sec * UINT64_C(1000000000) + before.tv_nsec);
+	CU_ASSERT(told <= after.tv_sec * UINT64_C(1000000000) + after.tv_nsec);
+	/* The high half belongs to the low one that was read, whatever is written. */
+	out(0x1004, 0, 4);
+	out(0x1000, 0, 4);
+	CU_ASSERT_EQUAL(in(0x1004, 4), told >> 32);
+	/* No alarm is pending. */
+	CU_ASSERT_EQUAL(in(0x1018, 4), 0);
+	device_destroy(device);
+}
+
 static void rtc_index_masks_the_nmi_bit(void)
 {
 	struct device *device = clock_device();
@@ -396,6 +424,7 @@ int main(void)
 	        UNIT(rtc_is_valid_and_never_updating),
 	        UNIT(rtc_obeys_binary_and_12_hours),
 	        UNIT(rtc_index_masks_the_nmi_bit),
+	        UNIT(goldfish_rtc_tells_the_hosts_utc_in_nanoseconds),
 	        UNIT(pvpanic_reports_a_panic_only),
 	        UNIT(exit_carries_its_status),
 	        UNIT(exit_has_the_ways_of_qemu),

@@ -29,6 +29,8 @@ static struct fdt_machine machine(void)
 	        .ids = 255,
 	        .serial = {0x10000000, 8},
 	        .serial_irq = 1,
+	        .rtc = {0x101100, 0x24},
+	        .rtc_irq = 2,
 	        .virtio = virtio,
 	        .virtio_count = 1,
 	};
@@ -55,7 +57,7 @@ static void tree_tells_the_machine(void)
 	struct fdt_machine given = machine();
 	int size = 0;
 
-	virtio[0] = (struct fdt_virtio){{0x10001000, 0x1000}, 2};
+	virtio[0] = (struct fdt_virtio){{0x10001000, 0x1000}, 3};
 	CU_ASSERT_EQUAL_FATAL(fdt_write(&given, tree, sizeof(tree)), 0);
 	CU_ASSERT_EQUAL(fdt_check_full(tree, sizeof(tree)), 0);
 	CU_ASSERT_STRING_EQUAL(
@@ -68,7 +70,8 @@ static void tree_tells_the_machine(void)
 	CU_ASSERT_EQUAL(cell("/cpus", "timebase-frequency", 0), 10000000);
 	CU_ASSERT_STRING_EQUAL(
 	        property("/cpus/cpu@1", "mmu-type", &size), "riscv,sv48");
-	CU_ASSERT_EQUAL(cell("/soc/virtio@10001000", "interrupts", 0), 2);
+	CU_ASSERT_EQUAL(cell("/soc/virtio@10001000", "interrupts", 0), 3);
+	CU_ASSERT_EQUAL(cell("/soc/rtc@101100", "interrupts", 0), 2);
 	CU_ASSERT_EQUAL(cell("/soc/aplic@d000000", "riscv,num-sources", 0), 63);
 	CU_ASSERT_EQUAL(cell("/soc/imsics@28000000", "riscv,num-ids", 0), 255);
 	/* Each hart's own controller, with interrupt 9. */

@@ -15,6 +15,7 @@ boots() {
 	check "${name}_counts_serial_interrupts" above_zero "$(said serial)"
 	equal "${name}_has_the_controller" "$controller" "$(said controller)"
 	equal "${name}_uses_its_timer" riscv_clocksource "$(said clocksource)"
+	equal "${name}_knows_the_year" "$(date +%Y)" "$(said year)"
 	equal "${name}_${ending}_is_status_0" 0 "$status"
 }
 
