@@ -51,7 +51,7 @@ struct boot_needs {
 	bool pc; /* PIC, PIT, port 0x61: kernels that tell time by them; with irqchip */
 	bool acpi;
 	bool console_input; /* reads the console, so the monitor watches stdin */
-	bool legacy;        /* RTC, i8042 */
+	bool legacy;        /* RTC; a PC's i8042 */
 	bool cpuid;         /* CPUID, and with it long mode; comes with irqchip */
 	bool address;       /* that of its user-mode network, on the command line */
 	uint64_t memory;    /* bytes of RAM by default: 128 MiB, or 1 GiB for Linux */
@@ -165,9 +165,10 @@ int boot_open_medium(struct boot_source *source, const char *name,
 void boot_unpack(struct boot_source *source);
 /*
  * The same of Linux's compressed initrds: `initrd_fds` are then plain archives. One that is
- * large for a guest with `memory` bytes, or cannot be unpacked, is left to the guest.
+ * large for a guest with `memory` bytes, or cannot be unpacked, is left to the guest. Unless
+ * `now`, one that is not in the cache is, too, and then put there when nothing else runs.
  */
-void boot_unpack_initrds(struct boot_source *source, uint64_t memory);
+void boot_unpack_initrds(struct boot_source *source, uint64_t memory, bool now);
 /* Chooses anew among the protocols that the image offers now; logs -EINVAL if none fits. */
 int boot_choose(struct boot_source *source, enum boot_protocol protocol);
 void boot_close(struct boot_source *source); /* takes a half-opened or zeroed one */

@@ -388,45 +388,80 @@ static void close_from(int first)
 		close(fd);
 }
 
-/*
- * What takes part in no start: it runs when nothing else does, and holds nothing that
- * others wait for, neither the terminal nor a pipe's end.
- */
-static void publish(
-        int dir, int fd, const char *temporary, const char *content, const char *file)
+/* `fds` become 3 and 4, and nothing else is open: neither the terminal nor a pipe's end. */
+static bool keep_only(const int fds[2])
 {
-	enum { DIR_FD = 0, DATA_FD = 1 };
-	const struct sched_param priority = {0};
+	enum { FIRST = 3, FREE = FIRST + 2 };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), copies[2];
 
-	setsid();
-	sched_setscheduler(0, SCHED_IDLE, &priority);
-	dir = fcntl(dir, F_DUPFD, 3);
-	fd = fcntl(fd, F_DUPFD, 3);
-	if (dir < 0 || fd < 0 || dup2(dir, DIR_FD) < 0 || dup2(fd, DATA_FD) < 0)
-		return;
-	close_from(2);
-	if (fdatasync(DATA_FD) == 0) {
-		cache_link(DIR_FD, temporary, content);
-		if (*file)
-			cache_link(DIR_FD, content, file);
+	if (null < 0)
+		return false;
+	for (int i = 0; i < FIRST; i++)
+		if (dup2(null, i) < 0)
+			return false;
+	for (int i = 0; i < 2; i++) {
+		copies[i] = fcntl(fds[i], F_DUPFD, FREE);
+		if (copies[i] < 0)
+			return false;
 	}
-	cache_remove(DIR_FD, temporary);
-	trim(DIR_FD);
+	for (int i = 0; i < 2; i++)
+		if (dup2(copies[i], FIRST + i) < 0)
+			return false;
+	close_from(FREE);
+	return true;
+}
+
+static void idle_run(
+        int dir, int fd, void (*work)(int dir, int fd, void *context), void *context)
+{
+	const struct sched_param priority = {0};
+	const int fds[] = {dir, fd};
+
+	/* No session of its own: it would have that one's share of the CPU (sched(7)). */
+	setpgid(0, 0);
+	sched_setscheduler(0, SCHED_IDLE, &priority);
+	if (keep_only(fds))
+		work(3, 4, context);
 }
 
 /* Forks twice, so that it is nobody's child that would have to be waited for. */
-void cache_publish(
-        int dir, int fd, const char *temporary, const char *content, const char *file)
+int cache_background(
+        int dir, int fd, void (*work)(int dir, int fd, void *context), void *context)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		if (fork() == 0)
-			publish(dir, fd, temporary, content, file);
+			idle_run(dir, fd, work, context);
 		_exit(0);
 	}
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (pid < 0)
+	return pid < 0 ? -errno : 0;
+}
+
+struct names {
+	const char *temporary, *content, *file;
+};
+
+static void publish(int dir, int fd, void *context)
+{
+	const struct names *names = context;
+
+	if (fdatasync(fd) == 0) {
+		cache_link(dir, names->temporary, names->content);
+		if (*names->file)
+			cache_link(dir, names->content, names->file);
+	}
+	cache_remove(dir, names->temporary);
+	trim(dir);
+}
+
+void cache_publish(
+        int dir, int fd, const char *temporary, const char *content, const char *file)
+{
+	struct names names = {temporary, content, file};
+
+	if (cache_background(dir, fd, publish, &names) < 0)
 		cache_remove(dir, temporary);
 }

@@ -35,6 +35,13 @@ void cache_remove(int dir, const char *name);
 void cache_link(int dir, const char *content, const char *file);
 
 /*
+ * Runs `work`, with these two files and no other open, in a process that takes part in no
+ * start: it runs when nothing else does, and nobody waits for it. No other thread may exist.
+ */
+int cache_background(
+        int dir, int fd, void (*work)(int dir, int fd, void *context), void *context);
+
+/*
  * From some time soon the new file is found as `content`, and as `file` unless that is
  * empty: once it is on the disk, which nobody waits for. What is oldest goes. `fd` is of
  * the new file. No other thread may exist.

@@ -197,10 +197,10 @@ static bool name_file(const struct payload *payload, char name[CACHE_NAME])
 }
 
 /*
- * What is unpacked, or the error. The file's name is taken before and after the copy is made: it
- * must be of that very content.
+ * What was unpacked before; -ENOENT: nothing was, and the payload is now copied. The file's
+ * name is taken before and after that: it must be of that very content.
  */
-static int unpacked_open(struct payload *payload, struct place *place)
+static int kept_open(struct payload *payload, struct place *place)
 {
 	char after[CACHE_NAME];
 	int fd = -1, error;
@@ -216,16 +216,22 @@ static int unpacked_open(struct payload *payload, struct place *place)
 		return -ENOTSUP;
 	if (!name_file(payload, after) || strcmp(after, place->file) != 0)
 		place->file[0] = '\0';
-	if (place->dir >= 0 && cache_name_content(place->dir, payload->data,
-	                               payload->size, place->content)) {
-		fd = cache_find(place->dir, place->content);
-		if (fd >= 0 && *place->file)
-			cache_link(place->dir, place->content, place->file);
-		if (fd < 0)
-			fd = unpack_kept(payload, place);
-	} else {
-		fd = -EIO;
-	}
+	if (place->dir < 0 || !cache_name_content(place->dir, payload->data,
+	                              payload->size, place->content))
+		return -ENOENT;
+	fd = cache_find(place->dir, place->content);
+	if (fd >= 0 && *place->file)
+		cache_link(place->dir, place->content, place->file);
+	return fd < 0 ? -ENOENT : fd;
+}
+
+/* What is unpacked, or the error. */
+static int unpacked_open(struct payload *payload, struct place *place)
+{
+	int fd = kept_open(payload, place);
+
+	if (fd == -ENOENT)
+		fd = *place->content ? unpack_kept(payload, place) : -EIO;
 	/* What ails the disk need not ail the memory. */
 	if (fd == -EIO || fd == -ENOSPC || fd == -EDQUOT)
 		fd = unpack_once(payload);
@@ -275,6 +281,8 @@ static const char *reason(int error)
 		return "there is no vmlinux in it";
 	case -ECHILD:
 		return "the unpacker was killed";
+	case -ENOENT:
+		return "it is kept for the next time";
 	case -EPERM:
 		return "this host allows no sandbox for it";
 	default:
@@ -361,7 +369,36 @@ static bool initrd_find(const struct boot_source *source, unsigned index, uint64
 	return magic[0] != 0x1f || payload->mark <= payload->unpacked_size;
 }
 
-static void initrd_unpack(struct boot_source *source, unsigned index, uint64_t most)
+struct later {
+	const struct payload *payload;
+	struct place *place;
+};
+
+static void keep(int dir, int file, void *context)
+{
+	const struct later *later = context;
+	int fd;
+
+	(void)file;
+	later->place->dir = dir;
+	fd = unpack_kept(later->payload, later->place);
+	if (fd >= 0)
+		place_settle(later->place, fd, true);
+}
+
+/* What was unpacked before; else the next run will find it. */
+static int kept_or_later(struct payload *payload, struct place *place)
+{
+	struct later later = {payload, place};
+	int fd = kept_open(payload, place);
+
+	if (fd == -ENOENT && *place->content)
+		cache_background(place->dir, payload->file, keep, &later);
+	return fd;
+}
+
+static void initrd_unpack(
+        struct boot_source *source, unsigned index, uint64_t most, bool now)
 {
 	struct place place = {0};
 	struct payload payload;
@@ -371,7 +408,7 @@ static void initrd_unpack(struct boot_source *source, unsigned index, uint64_t m
 	if (!initrd_find(source, index, most, &payload))
 		return;
 	place.dir = cache_open();
-	fd = unpacked_open(&payload, &place);
+	fd = now ? unpacked_open(&payload, &place) : kept_or_later(&payload, &place);
 	error = fd < 0 ? fd : fstat(fd, &stat) < 0 || !stat.st_size ? -EIO : 0;
 	if (fd >= 0)
 		place_settle(&place, fd, !error);
@@ -392,12 +429,12 @@ static void initrd_unpack(struct boot_source *source, unsigned index, uint64_t m
 	payload_end(&payload, &place);
 }
 
-void boot_unpack_initrds(struct boot_source *source, uint64_t memory)
+void boot_unpack_initrds(struct boot_source *source, uint64_t memory, bool now)
 {
 	/* Twice in the guest's memory, as an initrd and as files: a quarter of it. */
 	enum { SHARE = 8 };
 
 	for (unsigned i = 0; source->needs.linux_kernel && i < source->initrd_count;
 	        i++)
-		initrd_unpack(source, i, memory / SHARE / source->initrd_count);
+		initrd_unpack(source, i, memory / SHARE / source->initrd_count, now);
 }

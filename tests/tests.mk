@@ -74,6 +74,11 @@ bench: $(BUILD)/mayfly $(addprefix $(BUILD)/guests/,hello spin idle) $(BUILD)/te
 bench-nested: $(BUILD)/mayfly
 	tests/bench/nested.sh
 
+# The same on RISC-V, beside kvmtool: LKVM=FILE names its lkvm, built for riscv64.
+bench-riscv:
+	$(MAKE) ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc all
+	BED_ARCH=riscv LKVM=$(LKVM) tests/bench/nested.sh
+
 # The fewest KVM calls in the best order: what every start-up time is compared with.
 $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	@mkdir -p $(@D)
@@ -81,4 +86,5 @@ $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIE $(LIBC_CFLAGS) -c -o $@.o $<
 	$(Q)$(call LINK,$@.o)
 
-.PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv bench bench-nested
+.PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv bench bench-nested \
+	bench-riscv

@@ -453,7 +453,8 @@ int plan_create(
 	if (error)
 		return error;
 	if (config->unpack == UNPACK_AUTO && plan->source.initrd_count) {
-		boot_unpack_initrds(&plan->source, plan->memory);
+		boot_unpack_initrds(
+		        &plan->source, plan->memory, arch_layout.unpacks_faster);
 		timeline_mark(timeline, "initrd");
 	}
 	arch_regions(plan);

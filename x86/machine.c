@@ -47,6 +47,7 @@ const struct arch_layout arch_layout = {
         .pci_memory_size = LAYOUT_PCI_MEMORY_SIZE,
         .pci_ports = PORT_PCI_BARS,
         .pci_ports_size = PORT_PCI_BARS_SIZE,
+        .unpacks_faster = true,
         .console = "ttyS0",
         /* Nothing is to be probed for. */
         .linux_without_pci = "pci=off",

@@ -10,7 +10,7 @@ bed_limit=1200
 sysroot=$build/sysroot
 
 l2_modules="virtio_mmio virtio_blk virtio_net virtio-rng"
-l2_modules_on_demand="ext4 crc32c_generic"
+l2_modules_on_demand="ext4 crc32c_generic isofs"
 l1_modules="kvm tun loop ext4 crc32c_generic"
 
 bed_lacks() {

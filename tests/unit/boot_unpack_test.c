@@ -639,7 +639,7 @@ static void oldest_entries_go(void)
 
 /* An initrd of `size` bytes in `data`, offered to a guest with `memory`: what it is then. */
 static size_t initrd_becomes(const void *data, size_t size, uint64_t memory,
-        bool linux_kernel, void *to, size_t room)
+        bool linux_kernel, bool now, void *to, size_t room)
 {
 	struct boot_source source = {.needs.linux_kernel = linux_kernel,
 	        .initrd_count = 1,
@@ -650,7 +650,7 @@ static size_t initrd_becomes(const void *data, size_t size, uint64_t memory,
 	source.initrd_fds[0] = memfd_create("initrd", MFD_CLOEXEC);
 	CU_ASSERT_FATAL(source.initrd_fds[0] >= 0);
 	CU_ASSERT_EQUAL_FATAL(write(source.initrd_fds[0], data, size), (ssize_t)size);
-	boot_unpack_initrds(&source, memory);
+	boot_unpack_initrds(&source, memory, now);
 	CU_ASSERT_EQUAL(source.initrd_offsets[0], 0);
 	CU_ASSERT_FATAL(source.initrd_sizes[0] <= room);
 	got = pread(source.initrd_fds[0], to, room, 0);
@@ -701,8 +701,8 @@ static void initrd_archives_are_unpacked(void)
 		const char *part;
 
 		at = plain;
-		end = plain +
-		      initrd_becomes(packed, size, 1 << 20, true, plain, sizeof(plain));
+		end = plain + initrd_becomes(packed, size, 1 << 20, true, true, plain,
+		                      sizeof(plain));
 		CU_ASSERT(!memcmp(initrd_part(&at, end, 5), "first", 5));
 		part = initrd_part(&at, end, 8192);
 		CU_ASSERT(!memcmp(part, vmlinux, 8192) && !((part - start) % 4));
@@ -728,31 +728,51 @@ static void initrds_that_are_left_alone(void)
 	size = gzip_pack(packed, sizeof(packed), vmlinux, 8192);
 	/* It would not fit, the guest is no Linux, it is damaged, it is plain. */
 	CU_ASSERT_EQUAL(
-	        initrd_becomes(packed, size, 65535, true, after, sizeof(after)), size);
-	CU_ASSERT_EQUAL(
-	        initrd_becomes(packed, size, 1 << 20, false, after, sizeof(after)),
+	        initrd_becomes(packed, size, 65535, true, true, after, sizeof(after)),
+	        size);
+	CU_ASSERT_EQUAL(initrd_becomes(packed, size, 1 << 20, false, true, after,
+	                        sizeof(after)),
 	        size);
 	packed[size - 8] ^= 1;
 	CU_ASSERT_EQUAL(
-	        initrd_becomes(packed, size, 1 << 20, true, after, sizeof(after)),
+	        initrd_becomes(packed, size, 1 << 20, true, true, after, sizeof(after)),
 	        size);
 	CU_ASSERT(!memcmp(packed, after, size));
 	size = lz4_pack(packed, sizeof(packed), vmlinux, 8192);
 	CU_ASSERT_EQUAL(
-	        initrd_becomes(packed, size, 1 << 20, true, after, sizeof(after)),
+	        initrd_becomes(packed, size, 1 << 20, true, true, after, sizeof(after)),
 	        size);
 	memcpy(packed, "070701", 6);
 	CU_ASSERT_EQUAL(
-	        initrd_becomes(packed, size, 1 << 20, true, after, sizeof(after)),
+	        initrd_becomes(packed, size, 1 << 20, true, true, after, sizeof(after)),
 	        size);
 	/* A bomb: the last archive says little, the first is more than is allowed. */
 	memset(vmlinux, 0, VMLINUX);
 	size = zstd_pack(packed, sizeof(packed), vmlinux, VMLINUX);
 	size += gzip_pack(packed + size, sizeof(packed) - size, "x", 1);
 	CU_ASSERT_EQUAL(
-	        initrd_becomes(packed, size, 1 << 20, true, after, sizeof(after)),
+	        initrd_becomes(packed, size, 1 << 20, true, true, after, sizeof(after)),
 	        size);
 	CU_ASSERT(entries_become("data-", 0));
+	cache_end(folder);
+}
+
+static void initrd_of_the_first_run_is_kept_for_the_second(void)
+{
+	char folder[32];
+	unsigned char packed[16384], after[16384];
+	size_t size, first, second;
+
+	memset(vmlinux, 'x', 8192);
+	cache_begin(folder);
+	size = gzip_pack(packed, sizeof(packed), vmlinux, 8192);
+	first = initrd_becomes(
+	        packed, size, 1 << 20, true, false, after, sizeof(after));
+	CU_ASSERT(first == size && !memcmp(packed, after, size));
+	CU_ASSERT(entries_become("data-", 1));
+	second = initrd_becomes(
+	        packed, size, 1 << 20, true, false, after, sizeof(after));
+	CU_ASSERT(second >= 8192 && !memcmp(vmlinux, after, 8192));
 	cache_end(folder);
 }
 
@@ -775,6 +795,7 @@ int main(void)
 	        UNIT(oldest_entries_go),
 	        UNIT(initrd_archives_are_unpacked),
 	        UNIT(initrds_that_are_left_alone),
+	        UNIT(initrd_of_the_first_run_is_kept_for_the_second),
 	        {0},
 	};
 
