@@ -91,6 +91,12 @@ int boot_probe(struct boot_source *source, enum boot_machine machine);
  * NULL. -ENOEXEC, silent: it is nothing of the kind; any other error is logged.
  */
 int boot_extract(struct boot_source *source, const struct boot_medium *medium);
+/*
+ * unpack.c: if the kernel's file is one that was compressed, or an EFI program around such a
+ * one, it becomes what is in it, if `probe` knows that. -ENOEXEC, silent: it is none.
+ */
+int boot_decompress(struct boot_source *source, enum boot_machine machine,
+        int (*probe)(struct boot_source *source, enum boot_machine machine));
 /* root.c: the image's root= means its disk, as this machine has it. */
 int boot_root(struct boot_source *source);
 /* Exactly `size` bytes of the kernel; -ENODATA past its end; silent. */

@@ -150,5 +150,7 @@ int boot_probe(struct boot_source *source, enum boot_machine machine)
 		if (!error)
 			error = formats_probe(source, machine);
 	}
+	if (error == -ENOEXEC)
+		error = boot_decompress(source, machine, formats_probe);
 	return error == -ENOEXEC ? explain(source, machine) : error;
 }

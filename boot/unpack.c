@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -43,9 +44,9 @@ struct payload {
 	int file;
 	uint64_t offset; /* in it */
 	size_t size;
-	bool initrd;
-	int origin;             /* the file that names it; -1: none */
-	uint64_t unpacked_size; /* of an initrd: at most */
+	bool whole; /* not in a bzImage, which says to what size it unpacks */
+	int origin; /* the file that names it; -1: none */
+	uint64_t unpacked_size; /* whole: at most */
 	uint32_t mark; /* its last bytes: of a kernel a CRC of all, up to Linux 6.16 */
 	void *data;    /* the copy, when there is one */
 };
@@ -116,7 +117,7 @@ static int work(void *context, void *memory)
 	const struct job *job = context;
 	const struct payload *payload = job->payload;
 
-	return (payload->initrd ? decode_archives : decode)(
+	return (payload->whole ? decode_archives : decode)(
 	        payload->data, payload->size, job->fd, payload->unpacked_size, memory);
 }
 
@@ -133,7 +134,7 @@ static int unpack(const struct payload *payload, int fd)
 	struct job job = {payload, fd};
 	int error = sandbox_run(&sandbox, work, &job);
 
-	if (!error && !payload->initrd &&
+	if (!error && !payload->whole &&
 	        ftruncate(fd, (off_t)payload->unpacked_size) < 0)
 		error = -errno;
 	return error;
@@ -154,7 +155,7 @@ static int unpack_checked(const struct payload *payload, int fd)
 {
 	int error = unpack(payload, fd);
 
-	return !error && !payload->initrd && !is_vmlinux(fd) ? -ENOEXEC : error;
+	return !error && !payload->whole && !is_vmlinux(fd) ? -ENOEXEC : error;
 }
 
 /* Into a file that the cache may take, opened again to be read only: an fd, or the error. */
@@ -179,7 +180,7 @@ static int unpack_kept(const struct payload *payload, struct place *place)
 /* Into memory, for this run. */
 static int unpack_once(const struct payload *payload)
 {
-	int fd = memfd_create(payload->initrd ? "initrd" : "vmlinux", MFD_CLOEXEC);
+	int fd = memfd_create("unpacked", MFD_CLOEXEC);
 	int error;
 
 	if (fd < 0)
@@ -238,6 +239,27 @@ static int unpacked_open(struct payload *payload, struct place *place)
 	return fd;
 }
 
+/* The kernel is now that in `fd`; unless `probe` fails, which leaves it as it was. */
+static int become(struct boot_source *source, int fd, uint64_t size,
+        enum boot_machine machine,
+        int (*probe)(struct boot_source *source, enum boot_machine machine))
+{
+	struct boot_source packed = *source;
+	int error;
+
+	source->kernel_fd = fd;
+	source->kernel_offset = 0;
+	source->kernel_size = size;
+	source->segment_count = 0;
+	source->has_linux64 = false;
+	error = probe(source, machine);
+	if (error) {
+		free(source->devices);
+		*source = packed;
+	}
+	return error;
+}
+
 /* `source` becomes the vmlinux in `fd`, with what the bzImage's header says of it. */
 static int adopt(struct boot_source *source, int fd, uint64_t size)
 {
@@ -247,18 +269,13 @@ static int adopt(struct boot_source *source, int fd, uint64_t size)
 
 	if (fstat(fd, &stat) < 0 || (uint64_t)stat.st_size != size || !is_vmlinux(fd))
 		return -ENOEXEC;
-	source->kernel_fd = fd;
-	source->kernel_offset = 0;
-	source->kernel_size = size;
-	source->segment_count = 0;
-	source->has_linux64 = false;
-	error = format_elf.probe(source, MACHINE_X86);
-	if (!error && !source->has_linux64)
-		error = -ENOEXEC;
-	if (error) {
+	error = become(source, fd, size, MACHINE_X86, format_elf.probe);
+	if (!error && !source->has_linux64) {
 		*source = image;
-		return error;
+		error = -ENOEXEC;
 	}
+	if (error)
+		return error;
 	close(image.kernel_fd);
 	source->unpacked = true;
 	source->protocol = PROTOCOL_LINUX64;
@@ -342,23 +359,23 @@ void boot_unpack(struct boot_source *source)
 	payload_end(&payload, &place);
 }
 
-/* False: it is left to the guest. What will not fit is not tried at every start. */
-static bool initrd_find(const struct boot_source *source, unsigned index, uint64_t most,
-        struct payload *payload)
+/*
+ * What is nothing but compressed archives: an initrd, or a kernel. False: it is not, or they
+ * have too much in them as far as one sees.
+ */
+static bool whole_find(
+        int fd, uint64_t offset, uint64_t size, uint64_t most, struct payload *payload)
 {
-	uint64_t offset = source->initrd_offsets[index],
-	         size = source->initrd_sizes[index];
-	struct boot_medium file =
-	        medium_of_file(source->initrd_fds[index], offset + size);
+	struct boot_medium file = medium_of_file(fd, offset + size);
 	unsigned char magic[8];
 
-	if (size <= sizeof(magic) || size > PAYLOAD_MAX || size > most / 2)
+	if (size <= sizeof(magic) || size > PAYLOAD_MAX)
 		return false;
-	*payload = (struct payload){.file = source->initrd_fds[index],
+	*payload = (struct payload){.file = fd,
 	        .offset = offset,
 	        .size = size,
-	        .initrd = true,
-	        .origin = offset ? -1 : source->initrd_fds[index],
+	        .whole = true,
+	        .origin = offset ? -1 : fd,
 	        .unpacked_size = most < UNPACK_MAX ? most : UNPACK_MAX};
 	if (medium_read(&file, offset, magic, sizeof(magic)) ||
 	        !decode_ends(magic, sizeof(magic)) ||
@@ -367,6 +384,85 @@ static bool initrd_find(const struct boot_source *source, unsigned index, uint64
 		return false;
 	/* RFC 1952, ISIZE: what gzip's last archive unpacks to. */
 	return magic[0] != 0x1f || payload->mark <= payload->unpacked_size;
+}
+
+/* Linux's drivers/firmware/efi/libstub/zboot-header.S: an EFI program that unpacks a kernel. */
+struct zboot_header {
+	char mz[4], zimg[4];
+	uint32_t payload_offset, payload_size;
+};
+
+static bool zboot_find(
+        const struct boot_source *source, uint64_t *offset, uint64_t *size)
+{
+	struct zboot_header header;
+
+	if (boot_read(source, 0, &header, sizeof(header)) ||
+	        memcmp(header.mz, "MZ", 2) != 0 || memcmp(header.zimg, "zimg", 4) != 0)
+		return false;
+	*offset = header.payload_offset;
+	*size = header.payload_size;
+	return *offset <= source->kernel_size && *size <= source->kernel_size - *offset;
+}
+
+static int kernel_adopt(struct boot_source *source, int fd, enum boot_machine machine,
+        int (*probe)(struct boot_source *source, enum boot_machine machine))
+{
+	int packed_fd = source->kernel_fd, error;
+	struct stat stat;
+
+	if (fstat(fd, &stat) < 0)
+		return -errno;
+	error = become(source, fd, (uint64_t)stat.st_size, machine, probe);
+	if (error)
+		return error;
+	if (source->has_origin) {
+		close(packed_fd);
+	} else {
+		source->origin_fd = packed_fd;
+		source->has_origin = true;
+	}
+	return 0;
+}
+
+int boot_decompress(struct boot_source *source, enum boot_machine machine,
+        int (*probe)(struct boot_source *source, enum boot_machine machine))
+{
+	uint64_t offset = 0, size = source->kernel_size;
+	struct place place = {0};
+	struct payload payload;
+	bool zboot = zboot_find(source, &offset, &size);
+	int fd, error;
+
+	if (!whole_find(source->kernel_fd, source->kernel_offset + offset, size,
+	            UNPACK_MAX, &payload))
+		return -ENOEXEC;
+	/* A file that was copied has no name of its own, nor has a part of one. */
+	if (source->has_origin)
+		payload.origin = -1;
+	else if (zboot && !source->kernel_offset)
+		payload.origin = source->kernel_fd;
+	place.dir = cache_open();
+	fd = unpacked_open(&payload, &place);
+	error = fd < 0 ? fd : kernel_adopt(source, fd, machine, probe);
+	if (fd < 0)
+		log_info("image: '%s' cannot be unpacked here, %s", source->kernel_path,
+		        reason(error));
+	else
+		place_settle(&place, fd, !error);
+	if (fd >= 0 && error)
+		close(fd);
+	payload_end(&payload, &place);
+	return fd < 0 ? -ENOEXEC : error;
+}
+
+/* False: it is left to the guest. What will not fit is not tried at every start. */
+static bool initrd_find(const struct boot_source *source, unsigned index, uint64_t most,
+        struct payload *payload)
+{
+	return source->initrd_sizes[index] <= most / 2 &&
+	       whole_find(source->initrd_fds[index], source->initrd_offsets[index],
+	               source->initrd_sizes[index], most, payload);
 }
 
 struct later {

@@ -776,6 +776,123 @@ static void initrd_of_the_first_run_is_kept_for_the_second(void)
 	cache_end(folder);
 }
 
+/* What the kernel of "kernel", opened for `machine`, starts with; NULL: it is refused. */
+static const unsigned char *opened(enum boot_machine machine, size_t *size)
+{
+	struct boot_source source;
+	ssize_t got;
+
+	if (boot_open(&source, "kernel", NULL, NULL, 0, PROTOCOL_AUTO, machine))
+		return NULL;
+	CU_ASSERT_PTR_NOT_NULL(strstr(source.kind, "Linux"));
+	got = pread(source.kernel_fd, unpacked, VMLINUX, (off_t)source.kernel_offset);
+	*size = source.kernel_size;
+	CU_ASSERT(got > 0);
+	boot_close(&source);
+	return unpacked;
+}
+
+static void compressed_kernels_are_unpacked(void)
+{
+	static pack_function *const packs[] = {gzip_pack, zstd_pack, xz_pack};
+	const unsigned char *kernel;
+	char folder[32];
+	size_t size;
+
+	cache_begin(folder);
+	for (unsigned i = 0; i < 2 * sizeof(packs) / sizeof(packs[0]); i++) {
+		vmlinux_fill(vmlinux, i / 2);
+		kernel_write("kernel", packs[i / 2](image, ROOM, vmlinux, VMLINUX));
+		kernel = opened(MACHINE_X86, &size);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(kernel);
+		/* Zeros may follow. */
+		CU_ASSERT(size >= VMLINUX && size < VMLINUX + 16);
+		CU_ASSERT(!memcmp(kernel, vmlinux, VMLINUX));
+		CU_ASSERT(entries_become("data-", i / 2 + 1));
+	}
+	cache_end(folder);
+}
+
+/* Linux's RISC-V Image, as far as its header. */
+static void image_fill(void)
+{
+	memset(vmlinux, 7, VMLINUX);
+	memset(vmlinux, 0, 64);
+	memcpy(vmlinux, "MZ", 2);
+	memcpy(vmlinux + 56, "RSC\5", 4);
+}
+
+static void compressed_image_is_riscvs(void)
+{
+	const unsigned char *kernel;
+	struct said said;
+	char folder[32];
+	size_t size;
+
+	cache_begin(folder);
+	image_fill();
+	kernel_write("kernel", gzip_pack(image, ROOM, vmlinux, VMLINUX));
+	kernel = opened(MACHINE_RISCV, &size);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(kernel);
+	CU_ASSERT(!memcmp(kernel, vmlinux, VMLINUX));
+	said_begin(&said);
+	CU_ASSERT_PTR_NULL(opened(MACHINE_X86, &size));
+	CU_ASSERT(said_exactly(
+	        &said, "is a riscv64 kernel, this Mayfly runs x86-64 guests"));
+	cache_end(folder);
+}
+
+static void efi_zboot_image_is_unpacked(void)
+{
+	enum { AT = 4096 };
+	const unsigned char *kernel;
+	uint32_t place[2] = {AT, 0};
+	char folder[32];
+	size_t size;
+
+	cache_begin(folder);
+	image_fill();
+	memset(image, 0, AT);
+	place[1] = (uint32_t)zstd_pack(image + AT, ROOM - AT, vmlinux, VMLINUX);
+	memcpy(image, "MZ\0\0zimg", 8);
+	memcpy(image + 8, place, sizeof(place));
+	memset(image + AT + place[1], 0xff, 512);
+	kernel_write("kernel", AT + place[1] + 512);
+	kernel = opened(MACHINE_RISCV, &size);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(kernel);
+	CU_ASSERT(!memcmp(kernel, vmlinux, VMLINUX));
+	place[1] = UINT32_MAX;
+	memcpy(image + 8, place, sizeof(place));
+	kernel_write("kernel", AT + 512);
+	CU_ASSERT_PTR_NULL(opened(MACHINE_RISCV, &size));
+	cache_end(folder);
+}
+
+static void compressed_files_without_a_kernel_are_refused(void)
+{
+	struct said said;
+	char folder[32];
+	size_t size;
+
+	cache_begin(folder);
+	memset(vmlinux, 'x', 8192);
+	size = gzip_pack(image, ROOM, vmlinux, 8192);
+	kernel_write("kernel", size);
+	said_begin(&said);
+	CU_ASSERT_PTR_NULL(opened(MACHINE_X86, &size));
+	CU_ASSERT(said_exactly(&said, "gzip-compressed"));
+	/* Damaged. */
+	vmlinux_fill(vmlinux, 1);
+	size = gzip_pack(image, ROOM, vmlinux, VMLINUX);
+	image[size - 8] ^= 1;
+	kernel_write("kernel", size);
+	said_begin(&said);
+	CU_ASSERT_PTR_NULL(opened(MACHINE_X86, &size));
+	CU_ASSERT(said_exactly(&said, "gzip-compressed"));
+	CU_ASSERT(entries_become("data-", 0));
+	cache_end(folder);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -796,6 +913,10 @@ int main(void)
 	        UNIT(initrd_archives_are_unpacked),
 	        UNIT(initrds_that_are_left_alone),
 	        UNIT(initrd_of_the_first_run_is_kept_for_the_second),
+	        UNIT(compressed_kernels_are_unpacked),
+	        UNIT(compressed_image_is_riscvs),
+	        UNIT(efi_zboot_image_is_unpacked),
+	        UNIT(compressed_files_without_a_kernel_are_refused),
 	        {0},
 	};
 
