@@ -53,6 +53,9 @@ int main(int argc, char **argv)
 		return 2;
 	if (openpty(&terminal, &slave, NULL, NULL, &size) < 0)
 		return 2;
+	/* All bytes are compared, those that are nobody's, too. */
+	memset(&before, 0, sizeof(before));
+	memset(&after, 0, sizeof(after));
 	tcgetattr(slave, &before);
 	child = fork();
 	if (child < 0)
