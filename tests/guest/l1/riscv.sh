@@ -46,6 +46,17 @@ status_of exit_has_its_status 7 '' /guests/exit -- exit=7
 status_of cmdline_reaches_the_guest 0 '^cmdline: word=1' /guests/cmdline -- word=1
 status_of memory_is_what_was_asked_for 0 '^memory: 65536 KiB of RAM' --mem 64M /guests/memory
 status_of rng_interrupts 0 '' --rng /guests/rng
+status_of debug_console_checks_its_buffers 0 '^sbi: by the debug console' /guests/sbi
+equal debug_console_takes_long_lines 1000 "$(tr -d '\r' <console | grep '^\.*$' | wc -L)"
+status_of sbi_shutdown_is_status_0 0 '^sbi: asks for' /guests/sbi -- reset=shutdown
+status_of sbi_reboot_is_status_0 0 '^sbi: asks for' /guests/sbi -- reset=reboot
+status_of sbi_failure_is_status_3 3 '^sbi: asks for' /guests/sbi -- reset=failure
+check sbi_failure_shows_the_registers grep -q 'sepc' errors
+if grep -q zkr /proc/cpuinfo; then
+	status_of seed_gives_random_bits 0 '^sbi: seed gives bits' /guests/sbi -- seed=yes
+else
+	skip seed_gives_random_bits "this host's CPU has no Zkr"
+fi
 
 start_guest --net user,publish=8088:80 /guests/http
 wait_for 30 grep -q '^http: listening' console
