@@ -96,6 +96,15 @@ void aia_destroy(struct vm *vm)
 		close(vm->arch->aia_fd);
 }
 
+void aia_send_msi(struct vm *vm, uint64_t address, uint32_t data)
+{
+	const uint64_t size = (uint64_t)vm->vcpu_count * KVM_DEV_RISCV_IMSIC_SIZE;
+	struct kvm_msi msi = {.address_lo = (uint32_t)address, .data = data};
+
+	if (vm->arch->aia_fd >= 0 && address - LAYOUT_IMSIC < size)
+		ioctl(vm->fd, KVM_SIGNAL_MSI, &msi);
+}
+
 void aia_set_irq(struct vm *vm, unsigned irq, bool level)
 {
 	struct kvm_irq_level line = {.irq = irq, .level = level};

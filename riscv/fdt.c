@@ -13,9 +13,10 @@ enum { PHANDLE_CONTROLLER = 1, PHANDLE_IMSIC, PHANDLE_HART };
 enum {
 	IRQ_SUPERVISOR_EXTERNAL = 9, /* Privileged ISA, table 19 */
 	IRQ_EDGE_RISING = 1,         /* dt-bindings/interrupt-controller/irq.h */
-	SERIAL_HZ = 3686400,         /* 115200 baud is a whole number of it */
-	NODE_MAX = 512,              /* bytes of a small node, with its strings */
-	HART_MAX = 2560,             /* of a hart's, with its instruction set twice */
+	IRQ_LEVEL_HIGH = 4,
+	SERIAL_HZ = 3686400, /* 115200 baud is a whole number of it */
+	NODE_MAX = 512,      /* bytes of a small node, with its strings */
+	HART_MAX = 2560,     /* of a hart's, with its instruction set twice */
 	BASE_MAX = 8192,
 };
 
@@ -238,6 +239,59 @@ static void put_serial(struct tree *tree, const struct fdt_machine *machine)
 	end(tree);
 }
 
+/* Of each device its pin A: IEEE 1275's PCI binding, 2.2.1 and 4.1.1. */
+static void put_pci_interrupts(struct tree *tree, const struct fdt_machine *machine)
+{
+	const fdt32_t mask[] = {cpu_to_fdt32(0xf800), 0, 0, cpu_to_fdt32(7)};
+	fdt32_t map[FDT_PCI_SLOTS * 7];
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < machine->virtio_count; i++) {
+		const struct fdt_virtio *virtio = &machine->virtio[i];
+
+		if (!virtio->slot || virtio->slot >= FDT_PCI_SLOTS)
+			continue;
+		map[at++] = cpu_to_fdt32(virtio->slot << 11);
+		map[at++] = 0;
+		map[at++] = 0;
+		map[at++] = cpu_to_fdt32(1);
+		map[at++] = cpu_to_fdt32(PHANDLE_CONTROLLER);
+		map[at++] = cpu_to_fdt32(virtio->irq);
+		if (machine->interrupts == FDT_INTERRUPTS_AIA)
+			map[at++] = cpu_to_fdt32(IRQ_LEVEL_HIGH);
+	}
+	put_u32(tree, "#interrupt-cells", 1);
+	put(tree, "interrupt-map-mask", mask, sizeof(mask));
+	put(tree, "interrupt-map", map, at * sizeof(*map));
+	if (machine->interrupts == FDT_INTERRUPTS_AIA)
+		put_u32(tree, "msi-parent", PHANDLE_IMSIC);
+}
+
+/* pci/host-generic-pci.yaml */
+static void put_pci(struct tree *tree, const struct fdt_machine *machine)
+{
+	enum { PORTS = 1 << 24, MEMORY = 2 << 24 };
+	const struct fdt_range *ports = &machine->pci_ports,
+	                       *memory = &machine->pci_memory;
+	const fdt32_t buses[] = {0, 0},
+	              ranges[] = {cpu_to_fdt32(PORTS), 0, 0, 0,
+	                      cpu_to_fdt32((uint32_t)ports->guest), 0,
+	                      cpu_to_fdt32((uint32_t)ports->size), cpu_to_fdt32(MEMORY),
+	                      0, cpu_to_fdt32((uint32_t)memory->guest), 0,
+	                      cpu_to_fdt32((uint32_t)memory->guest), 0,
+	                      cpu_to_fdt32((uint32_t)memory->size)};
+
+	begin_device(tree, "pci", "pci-host-ecam-generic", machine->pci_ecam);
+	put_string(tree, "device_type", "pci");
+	put_u32(tree, "#address-cells", 3);
+	put_u32(tree, "#size-cells", 2);
+	put(tree, "bus-range", buses, sizeof(buses));
+	put(tree, "ranges", ranges, sizeof(ranges));
+	put_flag(tree, "dma-coherent");
+	put_pci_interrupts(tree, machine);
+	end(tree);
+}
+
 static void put_devices(struct tree *tree, const struct fdt_machine *machine)
 {
 	begin(tree, "soc");
@@ -262,7 +316,11 @@ static void put_devices(struct tree *tree, const struct fdt_machine *machine)
 		put_irq(tree, machine, machine->rtc_irq);
 		end(tree);
 	}
+	if (machine->pci_ecam.size)
+		put_pci(tree, machine);
 	for (unsigned i = 0; i < machine->virtio_count; i++) {
+		if (machine->virtio[i].slot)
+			continue;
 		begin_device(
 		        tree, "virtio", "virtio,mmio", machine->virtio[i].registers);
 		put_irq(tree, machine, machine->virtio[i].irq);
@@ -280,6 +338,8 @@ int fdt_write(const struct fdt_machine *machine, void *data, size_t size)
 	begin(&tree, "");
 	put_string(&tree, "compatible", "linux,dummy-virt");
 	put_string(&tree, "model", "Mayfly");
+	if (machine->serial_number)
+		put_string(&tree, "serial-number", machine->serial_number);
 	put_u32(&tree, "#address-cells", 2);
 	put_u32(&tree, "#size-cells", 2);
 	put_chosen(&tree, machine);

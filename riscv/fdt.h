@@ -15,7 +15,10 @@ struct fdt_range {
 struct fdt_virtio {
 	struct fdt_range registers;
 	unsigned irq;
+	unsigned slot; /* on the PCI bus; 0: it is in memory */
 };
+
+enum { FDT_PCI_SLOTS = 32 };
 
 enum fdt_interrupts { FDT_INTERRUPTS_NONE, FDT_INTERRUPTS_PLIC, FDT_INTERRUPTS_AIA };
 
@@ -23,7 +26,8 @@ struct fdt_machine {
 	struct fdt_range memory;
 	struct fdt_range initrd; /* of size 0: none */
 	const char *cmdline;
-	const void *seed; /* for the guest's random numbers; NULL: none */
+	const char *serial_number; /* or NULL */
+	const void *seed;          /* for the guest's random numbers; NULL: none */
 	size_t seed_size;
 
 	unsigned harts;
@@ -45,6 +49,8 @@ struct fdt_machine {
 	struct fdt_range pvpanic;
 	struct fdt_range rtc; /* of size 0: none */
 	unsigned rtc_irq;
+	struct fdt_range pci_ecam; /* of size 0: no PCI */
+	struct fdt_range pci_memory, pci_ports;
 	const struct fdt_virtio *virtio;
 	unsigned virtio_count;
 };

@@ -13,12 +13,14 @@
 
 #include "boot/layout.h"
 #include "devices/devices.h"
+#include "devices/pci.h"
 #include "riscv/fdt.h"
 #include "riscv/layout.h"
 #include "riscv/plic.h"
 #include "vmm/arch.h"
 #include "vmm/host.h"
 #include "vmm/log.h"
+#include "vmm/state.h"
 #include "vmm/vm.h"
 
 enum { PAGE = 4096, SERIAL_SIZE = 8, EXIT_SIZE = 4, SEED_SIZE = 64 };
@@ -31,6 +33,12 @@ const struct arch_layout arch_layout = {
         .virtio_base = LAYOUT_VIRTIO,
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
         .virtio_gsi = IRQ_VIRTIO,
+        .pci_ecam = LAYOUT_PCI_ECAM,
+        .pci_ecam_size = PCI_ECAM_SIZE,
+        .pci_memory = LAYOUT_PCI_MEMORY,
+        .pci_memory_size = LAYOUT_PCI_MEMORY_SIZE,
+        .pci_ports = PORT_PCI_BARS,
+        .pci_ports_size = PORT_PCI_BARS_SIZE,
         .console = "ttyS0",
         .linux_without_pci = "",
 };
@@ -161,13 +169,14 @@ int arch_add_platform(struct vm *vm)
 	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
 		error = add_mmio(vm, serial_create(&vm->host, vm->console, IRQ_COM1),
 		        LAYOUT_COM1, SERIAL_SIZE);
+	if (!error && vm->plan->config->transport == TRANSPORT_PCI)
+		error = pci_host_add(vm);
 	return error;
 }
 
-/* No device here has messages of its own: there is no PCI. */
 void arch_send_msi(struct vm *vm, uint64_t address, uint32_t data)
 {
-	(void)vm, (void)address, (void)data;
+	aia_send_msi(vm, address, data);
 }
 
 void arch_set_irq(struct vm *vm, unsigned gsi, bool level)
@@ -225,11 +234,14 @@ static int write_fdt(struct vm *vm)
 	const struct isa *isa = &vm->arch->isa;
 	const struct boot_region *place = &plan->regions[1];
 	struct fdt_virtio virtio[PLAN_VIRTIO];
-	char isa_text[ISA_TEXT], isa_texts[ISA_TEXT], seed[SEED_SIZE];
+	char isa_text[ISA_TEXT], isa_texts[ISA_TEXT], seed[SEED_SIZE], uuid[UUID_TEXT];
 	struct fdt_machine machine = {
 	        .memory = {LAYOUT_RISCV_RAM, plan->memory},
 	        .initrd = {vm->image.initrd, vm->image.initrd_size},
 	        .cmdline = plan->cmdline,
+	        .serial_number = plan->needs.linux_kernel || plan->config->has_uuid
+	                                 ? uuid
+	                                 : NULL,
 	        .harts = vm->vcpu_count,
 	        .timebase_hz = isa->timebase_hz,
 	        .isa = isa_text,
@@ -247,16 +259,24 @@ static int write_fdt(struct vm *vm)
 	size_t size = fdt_size_max(
 	        vm->vcpu_count, plan->virtio_count, strlen(plan->cmdline) + 1);
 
+	uuid_format(plan->uuid, uuid);
 	isa_string(isa, isa_text);
 	describe_interrupts(vm, &machine);
 	if (plan->config->console == CONSOLE_SERIAL)
 		machine.serial = (struct fdt_range){LAYOUT_COM1, SERIAL_SIZE};
+	if (vm->pci) {
+		machine.pci_ecam = (struct fdt_range){LAYOUT_PCI_ECAM, PCI_ECAM_SIZE};
+		machine.pci_memory =
+		        (struct fdt_range){LAYOUT_PCI_MEMORY, LAYOUT_PCI_MEMORY_SIZE};
+		machine.pci_ports =
+		        (struct fdt_range){LAYOUT_PCI_PORTS, LAYOUT_PCI_PORTS_SIZE};
+	}
 	if (plan->needs.legacy)
 		machine.rtc = (struct fdt_range){LAYOUT_RTC, GOLDFISH_RTC_SIZE};
 	for (unsigned i = 0; i < plan->virtio_count; i++)
 		virtio[i] = (struct fdt_virtio){
 		        {plan->virtio[i].base, plan->virtio[i].size},
-		        plan->virtio[i].gsi};
+		        plan->virtio[i].gsi, plan->virtio[i].slot};
 	if (getrandom(seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed)) {
 		machine.seed = seed;
 		machine.seed_size = sizeof(seed);

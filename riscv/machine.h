@@ -38,6 +38,12 @@ int aia_start(struct vm *vm);
 void aia_destroy(struct vm *vm);
 void aia_set_irq(struct vm *vm, unsigned irq, bool level);
 
+/* A message to a hart's IMSIC; to anywhere else it is lost. */
+void aia_send_msi(struct vm *vm, uint64_t address, uint32_t data);
+
+/* pci.c: vm->pci, and PCI's ports in memory. */
+int pci_host_add(struct vm *vm);
+
 /* sbi.c: calls that KVM leaves to us, after they were asked for. */
 int sbi_enable(struct vcpu *vcpu);
 bool sbi_exit(struct vcpu *vcpu, const struct kvm_run *run);

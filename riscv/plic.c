@@ -84,12 +84,18 @@ static uint32_t claim(struct plic_state *state, const struct plic_context *conte
 	return source;
 }
 
-/* 9: of a source that this context has not enabled, it is ignored. */
+/*
+ * 9: of a source that this context has not enabled, it is ignored. A line that is still up is
+ * another interrupt: one of PCI's, for the others are only pulsed.
+ */
 static void complete(
         struct plic_state *state, const struct plic_context *context, uint32_t source)
 {
-	if (source < PLIC_SOURCES)
-		state->claimed &= ~(context->enabled & UINT64_C(1) << source);
+	uint64_t bit = source < PLIC_SOURCES ? UINT64_C(1) << source : 0;
+
+	bit &= context->enabled & state->claimed;
+	state->claimed &= ~bit;
+	state->pending |= bit & state->level;
 }
 
 static uint32_t set_word(uint64_t set, uint64_t word)

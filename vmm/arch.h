@@ -28,7 +28,7 @@ struct arch_layout {
 	const unsigned char
 	        *pic_gsis; /* the devices' lines in place of those (needs.pc) */
 	unsigned pic_gsi_count;
-	/* PCI, if pci_ecam is not 0: ECAM, where BARs are and may be moved, and what they have at first. */
+	/* PCI: configuration space (ECAM), where BARs are and may be moved, and what they have at first. */
 	uint64_t pci_ecam, pci_ecam_size;
 	uint64_t pci_memory, pci_memory_size;
 	uint64_t pci_ports, pci_ports_size;

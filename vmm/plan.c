@@ -67,9 +67,6 @@ static int place_devices(struct plan *plan)
 
 	unsigned count = config->disk_count + (plan->image_disk.path != NULL);
 
-	if (config->transport == TRANSPORT_PCI && !arch_layout.pci_ecam)
-		return log_error(-EINVAL, "--transport: there is no PCI on %s yet",
-		        arch_layout.name);
 	if (count > PLAN_DISKS)
 		return log_error(
 		        -EINVAL, "--disk: at most %d as virtio disks", PLAN_DISKS);
@@ -444,8 +441,8 @@ int plan_create(
 	if (config->console == CONSOLE_NONE)
 		plan->needs.console_input = false;
 	memcpy(plan->uuid, config->uuid, sizeof(plan->uuid));
-	if (!config->has_uuid &&
-	        (plan->needs.acpi || config->data || config->data_file))
+	if (!config->has_uuid && (plan->needs.acpi || plan->needs.linux_kernel ||
+	                                 config->data || config->data_file))
 		uuid_make(plan->uuid);
 	plan->memory_default = !config->memory;
 	plan->memory = config->memory ? config->memory : plan->needs.memory;

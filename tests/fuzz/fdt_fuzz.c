@@ -35,9 +35,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	machine.serial = (struct fdt_range){numbers[5], numbers[5] & 8};
 	machine.controller = machine.imsic = (struct fdt_range){numbers[6], 4096};
 	machine.pvpanic = (struct fdt_range){numbers[7], numbers[7] & 2};
+	machine.pci_ecam = (struct fdt_range){numbers[7], numbers[5] >> 32};
+	machine.pci_memory = machine.pci_ports = machine.memory;
 	machine.rtc = (struct fdt_range){numbers[7], numbers[7] & 4};
 	for (unsigned i = 0; i < machine.virtio_count; i++)
-		virtio[i] = (struct fdt_virtio){{numbers[6] + i, 4096}, i};
+		virtio[i] = (struct fdt_virtio){
+		        {numbers[6] + i, 4096}, i, numbers[5] >> 32 ? i : 0};
 	room = fdt_size_max(machine.harts, machine.virtio_count, strlen(cmdline) + 1);
 	tree = malloc(room);
 	if (fdt_write(&machine, tree, room) < 0 || fdt_check_full(tree, room))

@@ -70,6 +70,28 @@ static void edge_is_pending_until_claimed(void)
 	device_destroy(fake.plic);
 }
 
+static void line_that_stays_up_comes_again(void)
+{
+	struct fake fake;
+
+	create(&fake);
+	plic_set_line(fake.plic, 1, true);
+	CU_ASSERT_EQUAL(get(&fake, CONTEXT + CLAIM), 1);
+	CU_ASSERT_FALSE(fake.pending[0]);
+	put(&fake, CONTEXT + CLAIM, 1);
+	CU_ASSERT_TRUE(fake.pending[0]);
+	CU_ASSERT_EQUAL(get(&fake, CONTEXT + CLAIM), 1);
+	plic_set_line(fake.plic, 1, false);
+	put(&fake, CONTEXT + CLAIM, 1);
+	CU_ASSERT_FALSE(fake.pending[0]);
+	/* What was not claimed is not completed. */
+	plic_set_line(fake.plic, 1, true);
+	CU_ASSERT_EQUAL(get(&fake, CONTEXT + CLAIM), 1);
+	put(&fake, CONTEXT + CLAIM, 40);
+	CU_ASSERT_FALSE(fake.pending[0]);
+	device_destroy(fake.plic);
+}
+
 static void edge_while_claimed_comes_after_completion(void)
 {
 	struct fake fake;
@@ -154,6 +176,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 	        UNIT(edge_is_pending_until_claimed),
+	        UNIT(line_that_stays_up_comes_again),
 	        UNIT(edge_while_claimed_comes_after_completion),
 	        UNIT(higher_priority_is_claimed_first),
 	        UNIT(threshold_masks),
