@@ -235,7 +235,8 @@ static int configs_follow(struct find *find)
  * name, the newest.
  */
 struct newest {
-	const char *end, *wanted;
+	const char *end;
+	char wanted[VOLUME_NAME];
 	char name[VOLUME_NAME];
 	unsigned rank;
 	struct node node;
@@ -329,13 +330,11 @@ static int wanted_find(struct find *find, const char *end, char wanted[VOLUME_NA
 
 static int newest_find(struct find *find, const char *directory, struct newest *newest)
 {
-	char wanted[VOLUME_NAME];
 	struct node node;
 	int error = volume_find(&find->volume, directory, &node);
 
-	newest->wanted = wanted;
 	if (!error)
-		error = wanted_find(find, newest->end, wanted);
+		error = wanted_find(find, newest->end, newest->wanted);
 	if (!error)
 		error = volume_walk(&find->volume, &node, visit_newest, newest);
 	if (!error && !*newest->name)
