@@ -24,10 +24,10 @@
 #define MAYFLY_NOTE_NEEDS 1
 
 #define MAYFLY_NEEDS_NOTHING 0
-#define MAYFLY_NEEDS_IRQCHIP 1  /* local APIC and I/O APIC; without: no interrupts */
+#define MAYFLY_NEEDS_IRQCHIP 1  /* interrupt controllers; without: no interrupts */
 #define MAYFLY_NEEDS_ACPI    2  /* tables; without: rsdp_paddr is 0 */
 #define MAYFLY_NEEDS_INPUT   4  /* the monitor reads the console's input */
-#define MAYFLY_NEEDS_LEGACY  8  /* RTC and i8042 */
+#define MAYFLY_NEEDS_LEGACY  8  /* a clock (RTC); x86: and an i8042 */
 #define MAYFLY_NEEDS_CPUID   16 /* CPUID; without, or IRQCHIP: all 0, no long mode */
 #define MAYFLY_NEEDS_PC      32 /* PIC, PIT, port 0x61; brings IRQCHIP */
 #define MAYFLY_NEEDS_ADDRESS 64 /* ip= on the command line, with --net user */

@@ -112,7 +112,9 @@ bed_build_l1() {
 	bed_cpio "$system" >"$bed/guests.cpio"
 	rm -r "$system"/guests/*
 	[ ! -e "$bed/l2/vmlinux" ] || ln "$bed/l2/vmlinux" "$system/guests/"
-	[ ! -e "$bed/l2/Image.gz" ] || ln "$bed/l2/Image.gz" "$system/guests/"
+	for image in "$bed"/l2/Image.*; do
+		[ ! -e "$image" ] || ln "$image" "$system/guests/"
+	done
 	bed_cpio "$system" >"$bed/vmlinux.cpio"
 }
 
@@ -188,7 +190,7 @@ bed_boot() {
 	shift 3
 	cat "$bed/l1.cpio" "$bed/guests.cpio" >"$directory/initrd"
 	case $group in
-	boot* | bench* | riscv) cat "$bed/vmlinux.cpio" >>"$directory/initrd" ;;
+	boot* | bench* | riscv*) cat "$bed/vmlinux.cpio" >>"$directory/initrd" ;;
 	esac
 	case $group in
 	images*) bed_images >>"$directory/initrd" ;;
@@ -202,6 +204,6 @@ bed_boot() {
 	# The pid is what a caller that is itself ended kills: timeout passes the signal on to QEMU.
 	sh -c 'echo $$ >"$0" && exec timeout -k 5 "$@"' "$directory/pid" "$limit" \
 		$(bed_qemu) -nographic -no-reboot -net none -kernel "$bed/l2/debian-kernel" -initrd "$directory/initrd" \
-		-append "console=ttyS0 panic=-1 quiet cryptomgr.notests $(bed_ticking) t=$group $*" </dev/null 2>&1 |
+		-append "console=ttyS0 panic=-1 quiet cryptomgr.notests $(bed_ticking) t=$group ${BED_GUEST_CPUS:+cpus=$BED_GUEST_CPUS} $*" </dev/null 2>&1 |
 		sed -u 's/\r*$//; s/\x1b[^a-zA-Z]*[a-zA-Z]//g'
 }

@@ -21,8 +21,9 @@ bed_lacks() {
 }
 
 bed_fetch() {
-	"$top/tests/debian.sh" trixie amd64 "$build/qemu" qemu-system-riscv qemu-user opensbi || return
-	"$top/tests/debian.sh" trixie riscv64 "$bed/root" linux-image-riscv64 busybox-static e2fsprogs || return
+	"$top/tests/debian.sh" trixie amd64 "$build/qemu" qemu-system-riscv qemu-user opensbi zstd || return
+	"$top/tests/debian.sh" trixie riscv64 "$bed/root" linux-image-riscv64 busybox-static e2fsprogs \
+		qemu-utils || return
 	[ ! -e "$bed/root/fetched" ] || return 0
 	# busybox's insmod takes no compressed modules.
 	(cd "$bed/root" && find usr/lib/modules -name '*.ko.xz' -exec unxz {} + &&
@@ -82,13 +83,30 @@ bed_mark() {
 	chmod 755 "$1/mark"
 }
 
+# A program of the machine that QEMU was unpacked for, with its own libraries.
+bed_foreign() {
+	echo "$build/qemu/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 --library-path $build/qemu/lib/x86_64-linux-gnu
+		$build/qemu/usr/bin/$1"
+}
+
+# Debian has no vmlinux but that for debuggers, as large as the rest of its kernels: this one is the Image in an ELF file.
 bed_kernel() {
-	cp "$bed/root/boot/vmlinux-$version" "$bed/l2/debian-kernel"
-	gzip -1 -n <"$bed/l2/debian-kernel" >"$bed/l2/Image.gz"
+	image=$bed/l2/debian-kernel
+	cp "$bed/root/boot/vmlinux-$version" "$image"
+	gzip -1 -n <"$image" >"$bed/l2/Image.gz"
+	$(bed_foreign zstd) -1 -q <"$image" >"$bed/l2/Image.zst"
+	printf '.section .text\n.globl _start\n_start:\n.incbin "%s"\n.bss\n.skip %u\n' "$image" \
+		$(($(od -An -t u8 -j 16 -N 8 "$image") - $(stat -c %s "$image"))) |
+		bed_cc -nostdlib -static -Wl,-Ttext=0xffffffff80000000,--build-id=none,-n -x assembler -o "$bed/l2/vmlinux" -
 }
 
 bed_host_programs() {
 	echo "$bed/root/sbin/mkfs.ext4" "$bed/root/sbin/e2fsck"
+}
+
+# What only l1/disk.sh uses.
+bed_disk_programs() {
+	echo "$bed/root/usr/bin/qemu-img"
 }
 
 bed_slirp() {
@@ -97,14 +115,12 @@ bed_slirp() {
 
 # QEMU, as far as it is the machine.
 bed_qemu() {
-	libraries=$build/qemu/lib/x86_64-linux-gnu
 	machine=virt,aia=aplic-imsic
 	[ "${BED_AIA:-yes}" = yes ] || machine=virt
 	accel="-accel tcg,thread=multi -smp ${BED_CPUS:-1}"
 	[ "${BED_ICOUNT:-0}" != 1 ] ||
 		accel="-accel tcg -smp 1 -icount shift=1,sleep=off -seed 1 -rtc base=2020-01-01,clock=vm"
-	echo "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$build/qemu/usr/bin/qemu-system-riscv64" \
-		-L "$build/qemu/usr/share/qemu" -M "$machine" $accel -cpu rv64,h=true -m 2G
+	echo $(bed_foreign qemu-system-riscv64) -L "$build/qemu/usr/share/qemu" -M "$machine" $accel -cpu rv64,h=true -m 2G
 }
 
 bed_ticking() {

@@ -40,13 +40,14 @@ said() {
 	tr -d '\r' <console | sed -n "s/^@$1 *//p" | tail -n 1
 }
 
-# start_guest ARGUMENTS...: mayfly run, in the background; its pid in $pid. Its stdin is $input, /dev/null by default.
+# start_guest ARGUMENTS...: mayfly run, in the background; its pid in $pid. Its stdin is $input, /dev/null by default; it
+# has $guest_cpus CPUs, if that is not empty.
 start_guest() {
 	shown=no
 	: >console
 	: >errors
 	# The inner shell is the process that becomes the monitor, so that $! is the monitor's own pid.
-	mayfly run "$@" <"${input:-/dev/null}" >console 2>errors &
+	mayfly run ${guest_cpus:+--cpus "$guest_cpus"} "$@" <"${input:-/dev/null}" >console 2>errors &
 	pid=$!
 	(
 		sleep "$limit"
