@@ -78,11 +78,33 @@ for image in /solo5/test_*.hvt; do
 	dumpcore | exception | zeropage | notls | ssp | xnow | wnox | rnow | rnox) runs solo5_$name 255 "[Aa][Bb][Oo][Rr][Tt]" $image ;;
 	xnor) runs solo5_$name 1 'address read' $image ;; # x86 cannot forbid it
 	output) runs solo5_$name 0 'solo5_exit(0)' $image ;;
-	blk) runs solo5_$name 0 SUCCESS --disk first,id=storage $image ;;
+	blk)
+		runs solo5_blk 0 SUCCESS --disk first,id=storage $image
+		runs solo5_blk_4096 0 SUCCESS --disk first,id=storage,block-size=4096 $image
+		;;
+	mft_maxdevices)
+		disks=
+		for n in $(seq 0 62); do
+			truncate -s 4K "n$n"
+			disks="$disks --disk n$n,id=storage$n"
+		done
+		runs solo5_$name 0 SUCCESS $disks $image
+		;;
+	net_ring) # with a ping that fills in a pattern, which busybox's cannot
+		/bin/ping -V 2>&1 | grep -q iputils || { skip hvt_solo5_net_ring "no such ping"; continue; }
+		ip addr add 10.0.0.1/24 dev t0
+		start_guest --net tap=t0,id=service0 $image
+		wait_for 20 grep -q '^Target' console
+		/bin/ping -fq -c 10000 -p deadbeef 10.0.0.2 >/dev/null
+		end_guest
+		equal hvt_solo5_net_ring "0:1" "$status:$(grep -c SUCCESS console)"
+		;;
 	net_mtu) runs solo5_$name 0 SUCCESS --net tap=t0,id=service0 $image ;;
 	fpu | globals | hello | quiet | time | tls) runs solo5_$name 0 SUCCESS $image -- Hello_Solo5 ;;
 	esac
 done
+
+[ ! -e /solo5/buggyelf.hvt ] || runs solo5_buggyelf 1 '' /solo5/buggyelf.hvt
 
 # For its virtio target, by Multiboot; they leave as they leave QEMU, with 41 << 1 | 1.
 for image in /solo5/test_*.virtio; do
