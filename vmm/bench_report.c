@@ -53,8 +53,10 @@ static int by_main_figure(const void *left, const void *right)
 {
 	const struct bench_result *a = left, *b = right;
 
+	if (a->why && b->why)
+		return strcmp(a->name, b->name);
 	if (a->why || b->why)
-		return !!a->why - !!b->why;
+		return a->why ? 1 : -1;
 	return compare(&main_figure(a)->median, &main_figure(b)->median);
 }
 
@@ -227,12 +229,18 @@ static void put_titles(FILE *file, const char *task, const struct row *row)
 	fputc('\n', file);
 }
 
+/* At least one blank before it. */
+static void put_value(FILE *file, double value)
+{
+	fprintf(file, "%8.*f", value < 1000 ? 2 : value < 10000 ? 1 : 0, value);
+}
+
 static void put_row(FILE *file, const char *name, const struct row *row)
 {
 	fprintf(file, "%-16.16s", name);
 	for (unsigned i = 0; i < row->count; i++)
 		if (row->columns[i].there)
-			fprintf(file, "%8.2f", row->columns[i].value);
+			put_value(file, row->columns[i].value);
 		else
 			fprintf(file, "%8s", "-");
 	fputc('\n', file);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { TRIAL_CALLS = 16, TRIAL_FDS = 2 + TRIAL_CALLS, TRIAL_WHY = 160 };
+enum { TRIAL_CALLS = 16, TRIAL_FDS = 2 + TRIAL_CALLS, TRIAL_WHY = 320 };
 
 struct trial_wanted {
 	char *const *argv; /* argv[0] is a path */

@@ -331,12 +331,17 @@ static void find_ports(struct bench_work *work, unsigned count)
  */
 static void leave_hybrid_cgroups(void)
 {
-	static const char unified[] = "/sys/fs/cgroup/unified";
+	static const char groups[] = "/sys/fs/cgroup",
+	                  unified[] = "/sys/fs/cgroup/unified";
 	struct statfs found;
 
-	if (statfs(unified, &found) == 0 && found.f_type == CGROUP2_SUPER_MAGIC &&
-	        unshare(CLONE_NEWNS) == 0 &&
-	        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	if (statfs(unified, &found) < 0 || found.f_type != CGROUP2_SUPER_MAGIC ||
+	        unshare(CLONE_NEWNS) < 0)
+		return;
+	/* Nothing of this, nor of what candidates mount, is for the host to see; in a chroot,
+	 * / is no mount. */
+	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	if (mount(NULL, groups, NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	        umount2(unified, MNT_DETACH) < 0)
 		log_info("bench: cannot unmount %s here: %s", unified, strerror(errno));
 }

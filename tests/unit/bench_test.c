@@ -323,12 +323,12 @@ static void table_under_load_shows_the_tail(void)
 {
 	static const struct bench_result loaded = {.name = "mayfly",
 	        .first = {1, 2, 3, 4, 5, 9},
-	        .exit = {10, 20, 30, 40, 50, 9},
-	        .rate = 7};
+	        .exit = {10, 20, 30, 99999.99, 1234.56, 9},
+	        .rate = 123456.7};
 	char *text = table_of(TASK_HELLO, 9, &loaded, 1);
 
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "    1.00   10.00   20.00   30.00   40.00"
-	                                    "   50.00    1.00    7.00\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "    1.00   10.00   20.00   30.00  100000"
+	                                    "  1234.6    1.00  123457\n"));
 	free(text);
 }
 
