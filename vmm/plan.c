@@ -309,6 +309,16 @@ static void add_address(struct plan *plan, const char *own, const char *more)
 }
 
 /*
+ * Linux finds them by ACPI, and each that its command line declared once more would be an
+ * error in its log. One without ACPI has no use for them: what their interrupts are wired
+ * to stands nowhere else.
+ */
+static bool declares_virtio(const struct plan *plan)
+{
+	return !plan->needs.linux_kernel || !plan->needs.acpi;
+}
+
+/*
  * What the monitor adds stands first, so that what the user gave wins where a kernel
  * takes the last, and a `--` for init stays at the end.
  */
@@ -343,7 +353,8 @@ static int compose_cmdline(struct plan *plan)
 				add_word(
 				        plan->additions, arch_layout.linux_without_pci);
 		}
-		for (unsigned i = 0; i < plan->virtio_count; i++)
+		for (unsigned i = 0; declares_virtio(plan) && i < plan->virtio_count;
+		        i++)
 			if (!plan->virtio[i].slot &&
 			        arch_virtio_argument(word, sizeof(word),
 			                plan->virtio[i].base, plan->virtio[i].gsi))
