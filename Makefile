@@ -5,6 +5,7 @@
 #   make run-linuxkit launches a LinuxKit image made from Debian packages
 #   make test         unit tests, short fuzzing, native and nested guests; one last line
 #   make test-riscv   of these, what concerns RISC-V
+#   make test-linux   builds guests/linux, a small kernel, and proves it; takes long
 #   make bench        start-up against the bare KVM floor and against peers
 #   make fuzz         fuzzing, FUZZ_SECONDS (10) for each target
 #   make check-format clang-format has nothing to change

@@ -11,7 +11,7 @@ build="gcc libc6-dev musl-dev linux-libc-dev libslirp-dev libglib2.0-dev liburin
 test="libcunit1-dev libfdt-dev clang libclang-rt-14-dev acpica-tools busybox-static cpio lz4 zstd
 	e2fsprogs iproute2 iputils-ping python3 qemu-system-x86 qemu-utils kmod bzip2 strace dpkg-dev man-db
 	xorriso squashfs-tools erofs-utils mtools dosfstools fdisk syslinux syslinux-common isolinux
-	systemd-boot-efi binutils crun runc gcc-riscv64-linux-gnu xz-utils"
+	systemd-boot-efi binutils crun runc gcc-riscv64-linux-gnu xz-utils bc bison flex libelf-dev"
 
 missing=
 wanted=$build

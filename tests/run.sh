@@ -3,11 +3,11 @@
 # `not ok NAME: why` or `skip NAME: why`; these are counted here. A runner that fails
 # without saying what is one failure more.
 #
-#   run.sh [GROUP...]    unit input native fuzz nested riscv (all of them)
+#   run.sh [GROUP...]    unit input native fuzz nested riscv linux (all of them)
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
-groups=${*:-unit input native fuzz nested riscv}
+groups=${*:-unit input native fuzz nested riscv linux}
 passed=0 failed=0 skipped=0 times=
 
 run_unit() {
@@ -49,6 +49,13 @@ run_riscv() {
 	echo "skip riscv_native_tests: QEMU's user mode has neither seccomp nor io_uring"
 	BED_ARCH=riscv tests/guest/run.sh riscv riscv_boot disk net console exits pci || status=$?
 	BED_ARCH=riscv BED_AIA=no BED_GUEST_CPUS=2 tests/guest/run.sh riscv disk net console exits pci || status=$?
+	return $status
+}
+# guests/linux: its configuration and, where `make linux` has been, what that built.
+run_linux() {
+	local status=0
+	guests/linux/verify.sh || status=$?
+	[ ! -e build/linux/kernel ] || guests/linux/test.sh boot || status=$?
 	return $status
 }
 

@@ -67,6 +67,14 @@ test: deps
 test-riscv: deps
 	tests/run.sh riscv
 
+# The small kernel, all of it: a build of some minutes for each architecture, in the nested beds.
+test-linux: deps
+	$(MAKE) all guests linux
+	$(MAKE) ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc all guests linux
+	guests/linux/verify.sh
+	guests/linux/test.sh
+	BED_ARCH=riscv guests/linux/test.sh
+
 bench: $(BUILD)/mayfly $(addprefix $(BUILD)/guests/,hello spin idle) $(BUILD)/tests/bench/floor
 	tests/bench/bench.sh
 
@@ -86,5 +94,5 @@ $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -O2 -fPIE $(LIBC_CFLAGS) -c -o $@.o $<
 	$(Q)$(call LINK,$@.o)
 
-.PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv bench bench-nested \
+.PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv test-linux bench bench-nested \
 	bench-riscv

@@ -25,7 +25,8 @@ LINUX_MAKE := $(LINUX_ENVIRONMENT) make -s -C $(LINUX_SOURCE) O=$(LINUX)/obj \
 
 linux: $(LINUX)/kernel $(LINUX)/kernel.tar
 linux-config: $(LINUX)/obj/.config
-.PHONY: linux linux-config
+linux-source: $(LINUX_SOURCE)/.unpacked
+.PHONY: linux linux-config linux-source
 
 $(LINUX_SOURCE)/.unpacked:
 	$(Q)guests/linux/fetch.sh $(LINUX_PACKAGE) $(LINUX_SOURCE)

@@ -1,14 +1,24 @@
 #!/bin/sh
-# test.sh GROUP...: build/linux/kernel in the nested bed of tests/guest: groups of the bed (boot exits disk net console
-# report) with this kernel and no modules in place of Debian's. LINUX_KERNEL names another kernel. How long it takes from
-# the monitor's exec to the guest's init, make bench-nested tells.
+# test.sh [GROUP...]: build/linux/kernel in the nested bed of tests/guest: groups of the bed (boot exits disk net console
+# pci) with this kernel and no modules in place of Debian's; the guest's root has what is in kernel.tar, as LinuxKit puts
+# it there. BED_ARCH=riscv takes build/riscv/linux/kernel, and the group riscv. How long it takes from the monitor's exec
+# to the guest's init, make bench-nested tells.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 here=$top/tests/guest
 . "$here/bed.sh"
-kernel=${LINUX_KERNEL:-$top/build/linux/kernel}
-[ -e "$kernel" ] || { echo "linux: no $kernel: run make linux first" >&2; exit 1; }
+linux=$build/linux
+for file in kernel kernel.tar; do
+	[ -e "$linux/$file" ] || { echo "linux: no $linux/$file: run make linux first" >&2; exit 1; }
+done
+lacks=$(bed_lacks)
+[ -z "$lacks" ] || { echo "skip linux: $lacks"; exit 0; }
 bed_prepare
+case ${BED_ARCH:-x86} in
+riscv) groups="riscv net" ;;
+*) groups="boot exits disk net console pci" ;;
+esac
+[ $# -gt 0 ] || set -- $groups
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,9 +29,11 @@ chmod 755 "$work/overlay"
 # The guest's files without its modules.
 cp -a "$bed/l2-system" "$work/system"
 rm -rf "$work/system/lib/modules"
-mkdir "$work/system/lib/modules"
+tar -x -f "$linux/kernel.tar" -C "$work/system"
 : >"$work/system/lib/modules/order"
 bed_cpio "$work/system" | gzip -1 -n >"$guests/debian-initrd.img"
-cp "$kernel" "$guests/debian-kernel"
-cp "$kernel" "$guests/vmlinux"
+# Under all names that the groups know.
+for name in debian-kernel vmlinux small-kernel; do
+	ln -f "$linux/kernel" "$guests/$name" 2>/dev/null || cp "$linux/kernel" "$guests/$name"
+done
 BED_OVERLAY=$work/overlay "$here/run.sh" "$@"

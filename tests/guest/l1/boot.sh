@@ -17,6 +17,7 @@ boots() {
 	*) not_ok "${name}_has_its_command_line" "wanted '$words' in '$(said cmdline)'" ;;
 	esac
 	equal "${name}_kernel_measures_and_waits_for_nothing" "" "$(said noise)"
+	equal "${name}_modprobe_knows_its_drivers" there "$(said drivers)"
 	check "${name}_counts_serial_interrupts" above_zero "$(said serial)"
 	check "${name}_counts_timer_interrupts" above_zero "$(said timer)"
 	equal "${name}_has_no_pci" 0 "$(said pci)"
@@ -30,3 +31,16 @@ boots bzimage 1 1024 poweroff /guests/debian
 boots bzimage_2_cpus 2 128 reboot /guests/debian
 boots vmlinux_pvh 2 6144 poweroff $vmlinux --boot pvh --cmdline "$cmdline" /guests/vmlinux
 boots vmlinux_linux 1 128 kbd $vmlinux --boot linux --cmdline "$cmdline" /guests/vmlinux
+
+# Linux as a contender of the comparison.
+# compares NAME TASK KERNEL
+compares() {
+	shown=no
+	mayfly bench --task "$2" --only mayfly,mayfly-linux --kernel "$3" --hello /guests/hello --http /guests/http \
+		--runs 1 --warmup 1 --json bench.json --svg bench.svg </dev/null >console 2>errors
+	equal "$1" "0:mayfly,mayfly-linux" "$?:$(sed -n 's/^{"name":"\([a-z-]*\)","first_ms".*/\1/p' bench.json | sort | paste -sd , -)"
+}
+
+compares bench_linux hello /guests/debian-kernel
+# HTTP needs a kernel with its network driver built in.
+[ ! -e /guests/small-kernel ] || compares bench_linux_http http /guests/small-kernel

@@ -12,6 +12,7 @@ boots() {
 	equal "${name}_has_its_cpus" "$cpus" "$(said cpus)"
 	check "${name}_has_its_memory" kib_between $(((memory - 1) * 1024)) $((memory * 1024)) "$(said memory)"
 	equal "${name}_kernel_measures_and_waits_for_nothing" "" "$(said noise)"
+	equal "${name}_modprobe_knows_its_drivers" there "$(said drivers)"
 	check "${name}_counts_serial_interrupts" above_zero "$(said serial)"
 	equal "${name}_has_the_controller" "$controller" "$(said controller)"
 	equal "${name}_uses_its_timer" riscv_clocksource "$(said clocksource)"
