@@ -52,6 +52,7 @@ tar_of() {
 	fi
 }
 
+# What Debian cannot give is skipped; fetch.sh says so in a line of this form.
 if why=$(make -s linux-source 2>&1); then
 	config_of x86
 	if command -v riscv64-linux-gnu-gcc >/dev/null; then
@@ -59,8 +60,10 @@ if why=$(make -s linux-source 2>&1); then
 	else
 		echo "skip linux_config_riscv: no riscv64-linux-gnu-gcc"
 	fi
-else
+elif echo "$why" | grep -q '^linux: no package\|^linux: the kernel'; then
 	echo "skip linux_config: $(echo "$why" | grep '^linux: ' | tail -n 1)"
+else
+	not_ok linux_config "$(echo "$why" | head -n 1)"
 fi
 for arch in x86 riscv; do
 	folder=build/linux
