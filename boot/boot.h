@@ -161,8 +161,12 @@ int boot_open_medium(struct boot_source *source, const char *name,
  * need do that: `kernel_fd` is then that ELF's. The bzImage's limits and setup header stay.
  * Where that cannot be done the bzImage stays as it is; a warning says why. Any other
  * image is left alone. Forks: no other thread may exist.
+ *
+ * `memory` is that of the guest, if it can enter the bzImage as well, else 0: where it is
+ * no slower to let the guest unpack it, the bzImage stays this once, and the cache is
+ * filled meanwhile.
  */
-void boot_unpack(struct boot_source *source);
+void boot_unpack(struct boot_source *source, uint64_t memory);
 /*
  * The same of Linux's compressed initrds: `initrd_fds` are then plain archives. One that is
  * large for a guest with `memory` bytes, or cannot be unpacked, is left to the guest. Unless

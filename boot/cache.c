@@ -419,7 +419,8 @@ static void idle_run(
 
 	/* No session of its own: it would have that one's share of the CPU (sched(7)). */
 	setpgid(0, 0);
-	sched_setscheduler(0, SCHED_IDLE, &priority);
+	/* musl's function refuses: POSIX would have it set every thread, Linux sets one. */
+	syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &priority);
 	if (keep_only(fds))
 		work(3, 4, context);
 }

@@ -336,12 +336,13 @@ static const struct format {
 	size_t magic_size;
 	int (*decode)(struct job *job);
 	bool ends; /* it says itself where it does */
+	bool light;
 } formats[] = {
-        {"gzip", "\x1f\x8b", 2, gzip_decode, true},
-        {"zstd", "\x28\xb5\x2f\xfd", 4, zstd_decode, true},
-        {"xz", "\xfd\x37zXZ", 6, xz_decode, true},
-        {"LZ4", "\x02\x21\x4c\x18", LZ4_MAGIC, lz4_decode, false},
-        {"LZMA", "\x5d\0\0", 3, lzma_alone_decode, false},
+        {"gzip", "\x1f\x8b", 2, gzip_decode, true, false},
+        {"zstd", "\x28\xb5\x2f\xfd", 4, zstd_decode, true, false},
+        {"xz", "\xfd\x37zXZ", 6, xz_decode, true, false},
+        {"LZ4", "\x02\x21\x4c\x18", LZ4_MAGIC, lz4_decode, false, true},
+        {"LZMA", "\x5d\0\0", 3, lzma_alone_decode, false, false},
 };
 
 static const struct format *format_find(const void *payload, size_t size)
@@ -365,6 +366,13 @@ bool decode_ends(const void *payload, size_t payload_size)
 	const struct format *format = format_find(payload, payload_size);
 
 	return format && format->ends;
+}
+
+bool decode_is_light(const void *payload, size_t payload_size)
+{
+	const struct format *format = format_find(payload, payload_size);
+
+	return format && format->light;
 }
 
 int decode(

@@ -17,6 +17,9 @@ const char *decode_name(const void *payload, size_t payload_size);
 /* Whether its end shows in it, so that more may follow. */
 bool decode_ends(const void *payload, size_t payload_size);
 
+/* Whether Linux takes no longer for it, early in a guest, than this does. */
+bool decode_is_light(const void *payload, size_t payload_size);
+
 /*
  * Unpacks `payload` into `fd`, exactly `size` bytes. Pages of zeros are left out: the
  * file, empty before, is to be extended to `size` afterwards. `memory` has DECODE_MEMORY

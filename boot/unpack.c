@@ -8,6 +8,9 @@
  * the payload is copied once, and named by content and unpacked in that copy, so that
  * nobody who changes the file meanwhile can have one payload named and another unpacked.
  *
+ * What a guest unpacks as fast, it unpacks for itself when it is not in the cache. That is
+ * filled meanwhile, by a process that nobody waits for.
+ *
  * Decompressors have had their bugs, so they work in a sandbox (sandbox.h). If it was taken
  * over, it can do no more than its payload could: choose what kernel stands under that
  * payload's name. What it wrote is checked as any ELF file is.
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +42,8 @@ enum {
 	PAYLOAD_MAX = 256 << 20,
 	CHILD_CPU_S = 60,
 	SIZE_FIELD = 4,
+	/* Twice in the guest's memory, as an initrd and as files: a quarter of it. */
+	INITRD_SHARE = 8,
 };
 
 struct payload {
@@ -45,6 +51,7 @@ struct payload {
 	uint64_t offset; /* in it */
 	size_t size;
 	bool whole; /* not in a bzImage, which says to what size it unpacks */
+	bool light; /* decode_is_light() */
 	int origin; /* the file that names it; -1: none */
 	uint64_t unpacked_size; /* whole: at most */
 	uint32_t mark; /* its last bytes: of a kernel a CRC of all, up to Linux 6.16 */
@@ -74,7 +81,7 @@ static bool payload_find(const struct boot_source *source, struct payload *paylo
 	        header_u32(source, offsetof(struct linux_params, payload_offset));
 	uint32_t size =
 	        header_u32(source, offsetof(struct linux_params, payload_length));
-	uint32_t unpacked;
+	uint32_t unpacked, magic;
 
 	if (size <= SIZE_FIELD || size > PAYLOAD_MAX || offset > kernel->file_size ||
 	        size > kernel->file_size - offset)
@@ -83,11 +90,13 @@ static bool payload_find(const struct boot_source *source, struct payload *paylo
 	        .offset = source->kernel_offset + kernel->offset + offset,
 	        .size = size,
 	        .origin = source->has_origin ? source->origin_fd : source->kernel_fd};
-	if (boot_read(source, kernel->offset + offset + size - SIZE_FIELD, &unpacked,
-	            SIZE_FIELD) ||
+	if (boot_read(source, kernel->offset + offset, &magic, sizeof(magic)) ||
+	        boot_read(source, kernel->offset + offset + size - SIZE_FIELD,
+	                &unpacked, SIZE_FIELD) ||
 	        boot_read(source, kernel->offset + kernel->file_size - SIZE_FIELD,
 	                &payload->mark, SIZE_FIELD))
 		return false;
+	payload->light = decode_is_light(&magic, sizeof(magic));
 	payload->unpacked_size = unpacked;
 	return unpacked >= sizeof(Elf64_Ehdr) && unpacked <= UNPACK_MAX;
 }
@@ -97,6 +106,8 @@ static int payload_copy(struct payload *payload)
 	struct boot_medium file =
 	        medium_of_file(payload->file, payload->offset + payload->size);
 
+	if (payload->data)
+		return 0;
 	payload->data = mmap(NULL, payload->size, PROT_READ | PROT_WRITE,
 	        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (payload->data == MAP_FAILED) {
@@ -199,9 +210,10 @@ static bool name_file(const struct payload *payload, char name[CACHE_NAME])
 
 /*
  * What was unpacked before; -ENOENT: nothing was, and the payload is now copied. The file's
- * name is taken before and after that: it must be of that very content.
+ * name is taken before and after that: it must be of that very content. `quickly`: a file
+ * that has a name is found by that or not at all, and not copied.
  */
-static int kept_open(struct payload *payload, struct place *place)
+static int kept_open(struct payload *payload, struct place *place, bool quickly)
 {
 	char after[CACHE_NAME];
 	int fd = -1, error;
@@ -210,6 +222,8 @@ static int kept_open(struct payload *payload, struct place *place)
 		fd = cache_find(place->dir, place->file);
 	if (fd >= 0)
 		return fd;
+	if (quickly && *place->file)
+		return -ENOENT;
 	error = payload_copy(payload);
 	if (error)
 		return error;
@@ -229,7 +243,7 @@ static int kept_open(struct payload *payload, struct place *place)
 /* What is unpacked, or the error. */
 static int unpacked_open(struct payload *payload, struct place *place)
 {
-	int fd = kept_open(payload, place);
+	int fd = kept_open(payload, place, false);
 
 	if (fd == -ENOENT)
 		fd = *place->content ? unpack_kept(payload, place) : -EIO;
@@ -299,7 +313,9 @@ static const char *reason(int error)
 	case -ECHILD:
 		return "the unpacker was killed";
 	case -ENOENT:
-		return "it is kept for the next time";
+		return "it will be for the next time";
+	case -ENOTDIR:
+		return "there is no place to keep it";
 	case -EPERM:
 		return "this host allows no sandbox for it";
 	default:
@@ -333,7 +349,78 @@ static void payload_end(const struct payload *payload, const struct place *place
 		close(place->dir);
 }
 
-void boot_unpack(struct boot_source *source)
+struct later {
+	struct payload *payload;
+	struct place *place;
+	struct boot_source *kernel; /* NULL: it is an initrd */
+};
+
+/* One at a time, so that of many starts at once one does it. */
+static void keep(int dir, int file, void *context)
+{
+	const struct later *later = context;
+	struct payload *payload = later->payload;
+	struct place *place = later->place;
+	int fd, error = 0;
+
+	place->dir = dir;
+	payload->file = file;
+	if (payload->origin >= 0)
+		payload->origin = file;
+	flock(dir, LOCK_EX);
+	fd = kept_open(payload, place, false);
+	if (fd == -ENOENT && *place->content)
+		fd = unpack_kept(payload, place);
+	if (fd < 0)
+		return;
+	if (later->kernel) {
+		later->kernel->kernel_fd = file;
+		error = adopt(later->kernel, fd, payload->unpacked_size);
+	}
+	place_settle(place, fd, !error);
+}
+
+/*
+ * What was unpacked before; else the next run will find it: -ENOENT, or -ENOTDIR if it will
+ * not. The payload's file is the one that names it, or none does.
+ */
+static int kept_or_later(
+        struct payload *payload, struct place *place, struct boot_source *kernel)
+{
+	struct later later = {payload, place, kernel};
+	int fd;
+
+	if (place->dir < 0)
+		return -ENOTDIR;
+	fd = kept_open(payload, place, true);
+	if (fd == -ENOENT)
+		cache_background(place->dir, payload->file, keep, &later);
+	return fd;
+}
+
+/*
+ * Whether the guest can as well unpack it for itself: as fast, and with room for both forms
+ * of it, beside the initrds.
+ */
+static bool may_wait(const struct boot_source *source, const struct payload *payload,
+        uint64_t memory)
+{
+	const struct boot_segment *kernel = source->segments;
+	uint64_t left = memory - memory / INITRD_SHARE;
+
+	if (!payload->light || payload->origin != payload->file ||
+	        kernel->guest + kernel->size > left)
+		return false;
+	left -= kernel->guest + kernel->size;
+	for (unsigned i = 0; i < source->initrd_count; i++) {
+		if (source->initrd_sizes[i] > left)
+			return false;
+		left -= source->initrd_sizes[i];
+	}
+	return true;
+}
+
+void boot_unpack(struct boot_source *source, uint64_t memory)
 {
 	struct place place = {0};
 	struct payload payload;
@@ -342,12 +429,17 @@ void boot_unpack(struct boot_source *source)
 	if (source->format != FORMAT_BZIMAGE || !payload_find(source, &payload))
 		return;
 	place.dir = cache_open();
-	fd = unpacked_open(&payload, &place);
+	fd = may_wait(source, &payload, memory)
+	             ? kept_or_later(&payload, &place, source)
+	             : unpacked_open(&payload, &place);
 	error = fd < 0 ? fd : adopt(source, fd, payload.unpacked_size);
 	if (error == -ENOTSUP)
 		log_info("image: '%s' is compressed in a way that is not known here: "
 		         "the guest unpacks it",
 		        source->kernel_path);
+	else if (error == -ENOENT || error == -ENOTDIR)
+		log_info("image: '%s' is not unpacked here, %s: the guest does it",
+		        source->kernel_path, reason(error));
 	else if (error)
 		log_warn(
 		        "image: '%s' cannot be unpacked here, %s: the guest unpacks it",
@@ -465,34 +557,6 @@ static bool initrd_find(const struct boot_source *source, unsigned index, uint64
 	               source->initrd_sizes[index], most, payload);
 }
 
-struct later {
-	const struct payload *payload;
-	struct place *place;
-};
-
-static void keep(int dir, int file, void *context)
-{
-	const struct later *later = context;
-	int fd;
-
-	(void)file;
-	later->place->dir = dir;
-	fd = unpack_kept(later->payload, later->place);
-	if (fd >= 0)
-		place_settle(later->place, fd, true);
-}
-
-/* What was unpacked before; else the next run will find it. */
-static int kept_or_later(struct payload *payload, struct place *place)
-{
-	struct later later = {payload, place};
-	int fd = kept_open(payload, place);
-
-	if (fd == -ENOENT && *place->content)
-		cache_background(place->dir, payload->file, keep, &later);
-	return fd;
-}
-
 static void initrd_unpack(
         struct boot_source *source, unsigned index, uint64_t most, bool now)
 {
@@ -504,7 +568,8 @@ static void initrd_unpack(
 	if (!initrd_find(source, index, most, &payload))
 		return;
 	place.dir = cache_open();
-	fd = now ? unpacked_open(&payload, &place) : kept_or_later(&payload, &place);
+	fd = now ? unpacked_open(&payload, &place)
+	         : kept_or_later(&payload, &place, NULL);
 	error = fd < 0 ? fd : fstat(fd, &stat) < 0 || !stat.st_size ? -EIO : 0;
 	if (fd >= 0)
 		place_settle(&place, fd, !error);
@@ -527,10 +592,8 @@ static void initrd_unpack(
 
 void boot_unpack_initrds(struct boot_source *source, uint64_t memory, bool now)
 {
-	/* Twice in the guest's memory, as an initrd and as files: a quarter of it. */
-	enum { SHARE = 8 };
-
 	for (unsigned i = 0; source->needs.linux_kernel && i < source->initrd_count;
 	        i++)
-		initrd_unpack(source, i, memory / SHARE / source->initrd_count, now);
+		initrd_unpack(
+		        source, i, memory / INITRD_SHARE / source->initrd_count, now);
 }

@@ -397,7 +397,13 @@ static int open_image(struct boot_source *source, const struct config *config,
 		return error;
 	timeline_mark(timeline, "image");
 	if (source->format == FORMAT_BZIMAGE && config->unpack == UNPACK_AUTO) {
-		boot_unpack(source);
+		uint64_t memory =
+		        config->memory ? config->memory : source->needs.memory;
+
+		/* By any other entry there is nothing to enter but the vmlinux. */
+		if (protocol != PROTOCOL_AUTO && protocol != PROTOCOL_LINUX64)
+			memory = 0;
+		boot_unpack(source, memory);
 		timeline_mark(timeline, "unpack");
 	}
 	return boot_choose(source, protocol);

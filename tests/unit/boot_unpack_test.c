@@ -214,8 +214,17 @@ static void cache_end(const char *folder)
 {
 	char command[64];
 
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	CU_ASSERT(!chdir("/") && !system(command));
+	bool gone = false;
+
+	/* What goes on in the background may still write there. */
+	snprintf(command, sizeof(command), "rm -rf %s 2>/dev/null", folder);
+	CU_ASSERT(!chdir("/"));
+	for (unsigned i = 0; i < 500 && !gone; i++) {
+		gone = !system(command);
+		if (!gone)
+			usleep(10000);
+	}
+	CU_ASSERT(gone);
 }
 
 /* The entries whose names start so. */
@@ -264,8 +273,8 @@ static void kernel_write(const char *name, size_t size)
 	close(fd);
 }
 
-/* What came out is `vmlinux`; then its inode, else 0. */
-static ino_t unpacks(const char *name)
+/* For a guest of `memory`: what came out is `vmlinux`; then its inode, else 0. */
+static ino_t unpacks_for(const char *name, uint64_t memory)
 {
 	struct boot_source source;
 	struct stat stat = {0};
@@ -273,7 +282,7 @@ static ino_t unpacks(const char *name)
 
 	CU_ASSERT_FATAL(
 	        !boot_open(&source, name, NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86));
-	boot_unpack(&source);
+	boot_unpack(&source, memory);
 	memset(unpacked, 0xff, VMLINUX);
 	right = source.unpacked && source.format == FORMAT_ELF &&
 	        source.kernel_size == VMLINUX &&
@@ -281,6 +290,11 @@ static ino_t unpacks(const char *name)
 	        !memcmp(unpacked, vmlinux, VMLINUX) && !fstat(source.kernel_fd, &stat);
 	boot_close(&source);
 	return right ? stat.st_ino : 0;
+}
+
+static ino_t unpacks(const char *name)
+{
+	return unpacks_for(name, 0);
 }
 
 /* The guest unpacks it, and a line with `part` says why. */
@@ -294,7 +308,7 @@ static bool stays(size_t size, const char *part)
 	CU_ASSERT_FATAL(
 	        !boot_open(&source, "bad", NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86));
 	said_begin(&said);
-	boot_unpack(&source);
+	boot_unpack(&source, 0);
 	same = !source.unpacked && source.format == FORMAT_BZIMAGE &&
 	       source.segment_count == 1 && source.protocol == PROTOCOL_LINUX64 &&
 	       source.kernel_size == size;
@@ -348,7 +362,7 @@ static void header_stays_the_bzimages(void)
 	kernel_write("kernel", bzimage(lz4_pack, 0));
 	CU_ASSERT_FATAL(!boot_open(
 	        &source, "kernel", NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86));
-	boot_unpack(&source);
+	boot_unpack(&source, 0);
 	CU_ASSERT_FATAL(source.unpacked);
 	CU_ASSERT_FATAL(!boot_choose(&source, PROTOCOL_AUTO));
 	CU_ASSERT_EQUAL(source.protocol, PROTOCOL_LINUX64);
@@ -549,7 +563,7 @@ static void damaged_entries_are_replaced(void)
 	CU_ASSERT_FATAL(!boot_open(
 	        &source, "kernel", NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86));
 	said_begin(&said);
-	boot_unpack(&source);
+	boot_unpack(&source, 0);
 	CU_ASSERT(said_exactly(&said, "no vmlinux in it"));
 	CU_ASSERT_EQUAL(source.format, FORMAT_BZIMAGE);
 	boot_close(&source);
@@ -578,6 +592,83 @@ static void many_at_once_agree(void)
 	CU_ASSERT(entries_become("data-", 1));
 	CU_ASSERT_EQUAL(entries("key"), 1);
 	CU_ASSERT(unpacks("kernel"));
+	cache_end(folder);
+}
+
+enum { ENOUGH = 256 << 20 };
+
+static void guest_unpacks_lz4_once(void)
+{
+	char folder[32];
+	ino_t inode;
+
+	cache_begin(folder);
+	kernel_write("kernel", bzimage(lz4_pack, 0));
+	CU_ASSERT(!unpacks_for("kernel", ENOUGH));
+	CU_ASSERT(entries_become("data-", 1));
+	inode = unpacks_for("kernel", ENOUGH);
+	CU_ASSERT(inode && inode == unpacks("kernel"));
+	cache_end(folder);
+}
+
+/* Its bzImage lies at 16 MiB and takes as much; an eighth is for initrds. */
+static void guest_without_room_does_not(void)
+{
+	const uint64_t least = (32ull << 20) / 7 * 8 + 8;
+	char folder[32];
+
+	cache_begin(folder);
+	kernel_write("kernel", bzimage(lz4_pack, 0));
+	CU_ASSERT(unpacks_for("kernel", least - 16));
+	CU_ASSERT(entries_become("data-", 1));
+	kernel_write("kernel", bzimage(lz4_pack, 1));
+	CU_ASSERT(!unpacks_for("kernel", least));
+	CU_ASSERT(entries_become("data-", 2));
+	cache_end(folder);
+}
+
+static void guest_does_not_unpack_what_takes_long(void)
+{
+	char folder[32];
+
+	cache_begin(folder);
+	kernel_write("kernel", bzimage(gzip_pack, 0));
+	CU_ASSERT(unpacks_for("kernel", ENOUGH));
+	kernel_write("kernel", bzimage(zstd_pack, 1));
+	CU_ASSERT(unpacks_for("kernel", ENOUGH));
+	CU_ASSERT(entries_become("data-", 2));
+	cache_end(folder);
+}
+
+static void background_keeps_only_what_is_sound(void)
+{
+	enum { RUNS = 4 };
+	char folder[32];
+	size_t size = bzimage(lz4_pack, 0);
+
+	cache_begin(folder);
+	memset(image + SETUP + STUB + 1000, 0xff, 2000);
+	kernel_write("bad", size);
+	for (unsigned i = 0; i < RUNS; i++)
+		CU_ASSERT(!unpacks_for("bad", ENOUGH));
+	size = bzimage(lz4_pack, 0);
+	kernel_write("kernel", size);
+	for (unsigned i = 0; i < RUNS; i++)
+		unpacks_for("kernel", ENOUGH);
+	CU_ASSERT(entries_become("data-", 1));
+	CU_ASSERT(unpacks_for("kernel", ENOUGH));
+	cache_end(folder);
+}
+
+static void without_a_cache_the_guest_unpacks(void)
+{
+	char folder[32];
+
+	cache_begin(folder);
+	kernel_write("kernel", bzimage(lz4_pack, 0));
+	setenv("XDG_CACHE_HOME", "relative", 1);
+	setenv("HOME", "/nonexistent", 1);
+	CU_ASSERT(!unpacks_for("kernel", ENOUGH));
 	cache_end(folder);
 }
 
@@ -908,6 +999,11 @@ int main(void)
 	        UNIT(cache_of_others_is_not_used),
 	        UNIT(damaged_entries_are_replaced),
 	        UNIT(many_at_once_agree),
+	        UNIT(guest_unpacks_lz4_once),
+	        UNIT(guest_without_room_does_not),
+	        UNIT(guest_does_not_unpack_what_takes_long),
+	        UNIT(background_keeps_only_what_is_sound),
+	        UNIT(without_a_cache_the_guest_unpacks),
 	        UNIT(older_hosts_keep_it_too),
 	        UNIT(oldest_entries_go),
 	        UNIT(initrd_archives_are_unpacked),
