@@ -41,6 +41,7 @@ const struct arch_layout arch_layout = {
         .pci_ports_size = PORT_PCI_BARS_SIZE,
         .console = "ttyS0",
         .linux_without_pci = "",
+        .linux_untraced = "",
 };
 
 /* At the end of RAM, where no kernel grows; what is not used of it is never touched. */

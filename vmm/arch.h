@@ -32,9 +32,10 @@ struct arch_layout {
 	uint64_t pci_ecam, pci_ecam_size;
 	uint64_t pci_memory, pci_memory_size;
 	uint64_t pci_ports, pci_ports_size;
-	bool unpacks_faster; /* than a guest's kernel: nothing is left to it, even once */
+	bool unpacks_faster; /* initrds, than a guest: none is left to it, even once */
 	const char *console;           /* "ttyS0" */
 	const char *linux_without_pci; /* what shortens any Linux boot then; or "" */
+	const char *linux_untraced;    /* where its functions are not traced; or "" */
 };
 
 extern const struct arch_layout arch_layout;

@@ -308,6 +308,36 @@ static void add_address(struct plan *plan, const char *own, const char *more)
 	add_word(plan->additions, word);
 }
 
+/* Whether Linux's functions may be traced, or it is said what is left out at its start. */
+static bool may_trace(const char *text)
+{
+	static const char *const starts[] = {
+	        "initcall_blacklist=", "ftrace", "trace", "panic_on_warn"};
+
+	for (unsigned i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (has_word(text, starts[i]))
+			return true;
+	return false;
+}
+
+static void add_linux_words(struct plan *plan, const char *own, const char *more)
+{
+	const struct config *config = plan->config;
+	bool virtio = config->console == CONSOLE_VIRTIO;
+	char console[ARGUMENT_MAX];
+	const char *given = virtio ? console : "console=";
+
+	snprintf(console, sizeof(console), "console=%s",
+	        virtio ? "hvc0" : arch_layout.console);
+	if (config->console != CONSOLE_NONE && !has_word(own, given) &&
+	        !has_word(more, given))
+		add_word(plan->additions, console);
+	if (config->transport != TRANSPORT_PCI)
+		add_word(plan->additions, arch_layout.linux_without_pci);
+	if (!may_trace(own) && !may_trace(more))
+		add_word(plan->additions, arch_layout.linux_untraced);
+}
+
 /*
  * Linux finds them by ACPI, and each that its command line declared once more would be an
  * error in its log. One without ACPI has no use for them: what their interrupts are wired
@@ -328,10 +358,10 @@ static int compose_cmdline(struct plan *plan)
 	const char *own = config->cmdline ? config->cmdline : plan->source.cmdline;
 	const char *more = config->arguments ? config->arguments : "";
 	char word[ARGUMENT_MAX], name[ARGUMENT_MAX];
-	const char *given;
 	size_t size = strlen(own) + strlen(more) +
 	              strlen(arch_layout.linux_without_pci) +
-	              (plan->virtio_count + 4) * ARGUMENT_MAX;
+	              strlen(arch_layout.linux_untraced) +
+	              (plan->virtio_count + 5) * ARGUMENT_MAX;
 
 	plan->additions = calloc(1, size);
 	plan->cmdline = calloc(1, size);
@@ -340,19 +370,8 @@ static int compose_cmdline(struct plan *plan)
 	if (!config->no_defaults) {
 		if (plan->source.protocol == PROTOCOL_MULTIBOOT)
 			add_word(plan->additions, image_name(&plan->source, name));
-		if (plan->needs.linux_kernel) {
-			snprintf(word, sizeof(word), "console=%s",
-			        config->console == CONSOLE_VIRTIO
-			                ? "hvc0"
-			                : arch_layout.console);
-			given = config->console == CONSOLE_VIRTIO ? word : "console=";
-			if (config->console != CONSOLE_NONE && !has_word(own, given) &&
-			        !has_word(more, given))
-				add_word(plan->additions, word);
-			if (config->transport != TRANSPORT_PCI)
-				add_word(
-				        plan->additions, arch_layout.linux_without_pci);
-		}
+		if (plan->needs.linux_kernel)
+			add_linux_words(plan, own, more);
 		for (unsigned i = 0; declares_virtio(plan) && i < plan->virtio_count;
 		        i++)
 			if (!plan->virtio[i].slot &&

@@ -51,6 +51,12 @@ const struct arch_layout arch_layout = {
         .console = "ttyS0",
         /* Nothing is to be probed for. */
         .linux_without_pci = "pci=off",
+        /*
+         * Since Linux 5.19 kernel/trace/ftrace.c looks up the names of some 40000 functions at
+         * boot, to mark the few that were overridden, for those who list them: a sixth of the
+         * boot. Who lists them without that gets them all, and one warning of the kernel's.
+         */
+        .linux_untraced = "initcall_blacklist=ftrace_check_for_weak_functions",
 };
 
 void arch_regions(struct plan *plan)

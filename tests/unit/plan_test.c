@@ -6,7 +6,8 @@
 #include "tests/unit/boot_image.h"
 #include "vmm/arch.h"
 
-#define MIB (UINT64_C(1) << 20)
+#define MIB      (UINT64_C(1) << 20)
+#define UNTRACED " initcall_blacklist=ftrace_check_for_weak_functions"
 
 enum { CMDLINE_SIZE = 255 }; /* what the kernel below takes */
 
@@ -89,34 +90,48 @@ static bool composes(enum config_console console, bool no_defaults, const char *
 
 static void console_is_added_unless_given(void)
 {
-	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, NULL, "console=ttyS0 pci=off"));
-	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet", "init=/x -- a b",
-	        "console=ttyS0 pci=off quiet init=/x -- a b"));
-	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet console=tty0", NULL,
-	        "pci=off quiet console=tty0"));
-	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet\tconsole=tty0", NULL,
-	        "pci=off quiet\tconsole=tty0"));
 	CU_ASSERT(composes(
-	        CONSOLE_SERIAL, false, NULL, "console=ttyS1", "pci=off console=ttyS1"));
+	        CONSOLE_SERIAL, false, NULL, NULL, "console=ttyS0 pci=off" UNTRACED));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet", "init=/x -- a b",
+	        "console=ttyS0 pci=off" UNTRACED " quiet init=/x -- a b"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet console=tty0", NULL,
+	        "pci=off" UNTRACED " quiet console=tty0"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet\tconsole=tty0", NULL,
+	        "pci=off" UNTRACED " quiet\tconsole=tty0"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "console=ttyS1",
+	        "pci=off" UNTRACED " console=ttyS1"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "netconsole=x", NULL,
-	        "console=ttyS0 pci=off netconsole=x"));
+	        "console=ttyS0 pci=off" UNTRACED " netconsole=x"));
 	/* Behind "--" it is init's. */
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "-- console=tty0",
-	        "console=ttyS0 pci=off -- console=tty0"));
-	CU_ASSERT(composes(CONSOLE_NONE, false, "quiet", NULL, "pci=off quiet"));
+	        "console=ttyS0 pci=off" UNTRACED " -- console=tty0"));
+	CU_ASSERT(composes(
+	        CONSOLE_NONE, false, "quiet", NULL, "pci=off" UNTRACED " quiet"));
 }
 
 static void virtio_console_is_named_beside_another(void)
 {
 	/* Not the device itself: that is found by ACPI. */
-	static const char added[] = "console=hvc0 pci=off";
-	char expected[160];
+	static const char added[] = "console=hvc0 pci=off" UNTRACED;
+	char expected[240];
 
 	CU_ASSERT(composes(CONSOLE_VIRTIO, false, NULL, NULL, added));
 	snprintf(expected, sizeof(expected), "%s console=ttyS0", added);
 	CU_ASSERT(composes(CONSOLE_VIRTIO, false, "console=ttyS0", NULL, expected));
 	snprintf(expected, sizeof(expected), "%s console=hvc0", strchr(added, ' ') + 1);
 	CU_ASSERT(composes(CONSOLE_VIRTIO, false, NULL, "console=hvc0", expected));
+}
+
+static void who_traces_functions_gets_all_of_it(void)
+{
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "ftrace=function",
+	        "console=ttyS0 pci=off ftrace=function"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "trace_event=sched", NULL,
+	        "console=ttyS0 pci=off trace_event=sched"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, "panic_on_warn=1", NULL,
+	        "console=ttyS0 pci=off panic_on_warn=1"));
+	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "initcall_blacklist=none",
+	        "console=ttyS0 pci=off initcall_blacklist=none"));
 }
 
 static void no_default_args_means_none(void)
@@ -144,13 +159,14 @@ static void images_own_command_line_gives_way(void)
 	test.config.image = "x";
 	test.config.arguments = "more";
 	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
-	CU_ASSERT_STRING_EQUAL(
-	        test.plan.cmdline, "pci=off console=ttyS0 page_poison=1 more");
-	CU_ASSERT_STRING_EQUAL(test.plan.additions, "pci=off");
+	CU_ASSERT_STRING_EQUAL(test.plan.cmdline,
+	        "pci=off" UNTRACED " console=ttyS0 page_poison=1 more");
+	CU_ASSERT_STRING_EQUAL(test.plan.additions, "pci=off" UNTRACED);
 	plan_destroy(&test.plan);
 	test.config.cmdline = "mine";
 	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
-	CU_ASSERT_STRING_EQUAL(test.plan.cmdline, "console=ttyS0 pci=off mine more");
+	CU_ASSERT_STRING_EQUAL(
+	        test.plan.cmdline, "console=ttyS0 pci=off" UNTRACED " mine more");
 	test_end(&test);
 	unlink("x-kernel");
 	unlink("x-cmdline");
@@ -286,7 +302,7 @@ static void as_many_devices_as_there_may_be(void)
 	CU_ASSERT_EQUAL(test.plan.virtio_count, PLAN_VIRTIO);
 	plan_destroy(&test.plan);
 	memset(arguments, 'a', sizeof(arguments));
-	arguments[CMDLINE_SIZE - strlen("console=hvc0 pci=off ")] = '\0';
+	arguments[CMDLINE_SIZE - strlen("console=hvc0 pci=off" UNTRACED " ")] = '\0';
 	test.config.arguments = arguments;
 	CU_ASSERT_EQUAL(test_plan(&test), 0);
 	plan_destroy(&test.plan);
@@ -370,6 +386,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 	        UNIT(console_is_added_unless_given),
 	        UNIT(virtio_console_is_named_beside_another),
+	        UNIT(who_traces_functions_gets_all_of_it),
 	        UNIT(no_default_args_means_none),
 	        UNIT(images_own_command_line_gives_way),
 	        UNIT(longest_command_line_fits_and_no_more),
