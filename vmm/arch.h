@@ -33,7 +33,7 @@ struct arch_layout {
 	uint64_t pci_memory, pci_memory_size;
 	uint64_t pci_ports, pci_ports_size;
 	bool unpacks_faster; /* initrds, than a guest: none is left to it, even once */
-	const char *console;           /* "ttyS0" */
+	const char *console; /* "ttyS0" */
 	const char *linux_without_pci; /* what shortens any Linux boot then; or "" */
 	const char *linux_untraced;    /* where its functions are not traced; or "" */
 };

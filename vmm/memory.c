@@ -143,10 +143,37 @@ int memory_load(
 	return read_all(fd, host + mapped, size - mapped, offset + mapped);
 }
 
+/* What a file has as holes is zeros in RAM that nobody has touched. */
+static int read_data(int fd, char *data, uint64_t size, uint64_t offset)
+{
+	while (size) {
+		off_t start = lseek(fd, (off_t)offset, SEEK_DATA);
+		off_t end = start < 0 ? -1 : lseek(fd, start, SEEK_HOLE);
+		uint64_t skipped = (uint64_t)start - offset,
+		         part = (uint64_t)end - (uint64_t)start;
+		int error;
+
+		/* It cannot tell, or has nothing but a hole up to its end. */
+		if (end <= start)
+			return read_all(fd, data, size, offset);
+		if (skipped >= size)
+			return 0;
+		if (part > size - skipped)
+			part = size - skipped;
+		error = read_all(fd, data + skipped, part, offset + skipped);
+		if (error)
+			return error;
+		data += skipped + part;
+		size -= skipped + part;
+		offset += skipped + part;
+	}
+	return 0;
+}
+
 int memory_load_copy(
         struct memory *memory, uint64_t guest, uint64_t size, int fd, uint64_t offset)
 {
 	char *host = memory_at(memory, guest, size);
 
-	return host ? read_all(fd, host, size, offset) : -EFAULT;
+	return host ? read_data(fd, host, size, offset) : -EFAULT;
 }

@@ -48,6 +48,9 @@ int memory_write(
  */
 int memory_load(
         struct memory *memory, uint64_t guest, uint64_t size, int fd, uint64_t offset);
-/* The same, but never mapped: for what the guest is going to write to all over. */
+/*
+ * The same, but never mapped: for what the guest is going to write to all over. RAM that
+ * nobody has touched yet, for the file's holes are left as they are.
+ */
 int memory_load_copy(
         struct memory *memory, uint64_t guest, uint64_t size, int fd, uint64_t offset);

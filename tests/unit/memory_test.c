@@ -210,6 +210,54 @@ static void copy_does_not_follow_its_file(void)
 	close(fd);
 }
 
+/* Pages 1 and 2, 4 and 5 of eight are data, the others holes. */
+static int make_sparse_file(void)
+{
+	int fd = memfd_create("sparse", MFD_CLOEXEC);
+	char data[2 * PAGE];
+
+	CU_ASSERT_FATAL(fd >= 0 && !ftruncate(fd, 8 * PAGE));
+	memset(data, 0x5a, sizeof(data));
+	CU_ASSERT_EQUAL(pwrite(fd, data, sizeof(data), PAGE), sizeof(data));
+	memset(data, 0xa5, sizeof(data));
+	CU_ASSERT_EQUAL(pwrite(fd, data, sizeof(data), 4 * PAGE), sizeof(data));
+	return fd;
+}
+
+/* From any of its bytes to any other, the pages that are touched are those of data. */
+static void holes_are_not_touched(void)
+{
+	static const unsigned char pages[8] = {0, 0x5a, 0x5a, 0, 0xa5, 0xa5, 0, 0};
+	enum { STEP = PAGE / 2, STEPS = 16, MARK = 0xee };
+	int fd = make_sparse_file();
+	struct memory memory;
+
+	create(&memory);
+	for (unsigned from = 0; from < STEPS; from++)
+		for (unsigned to = from + 1; to <= STEPS; to++) {
+			uint64_t size = (to - from) * STEP;
+			unsigned char *ram = memory_at(&memory, MIB, size + 1);
+
+			memset(ram, MARK, size + 1);
+			CU_ASSERT_EQUAL(memory_load_copy(&memory, MIB, size, fd,
+			                        (uint64_t)from * STEP),
+			        0);
+			for (uint64_t at = 0; at < size; at += STEP) {
+				unsigned char data = pages[(from * STEP + at) / PAGE];
+
+				/* The last hole is read: there is no data behind it. */
+				if (!data && (from * STEP + at) / PAGE < 6)
+					data = MARK;
+				CU_ASSERT_EQUAL(ram[at], data);
+				CU_ASSERT_EQUAL(ram[at + STEP - 1], data);
+			}
+			CU_ASSERT_EQUAL(ram[size], MARK);
+		}
+	CU_ASSERT_EQUAL(memory_load_copy(&memory, MIB, 8 * PAGE + 1, fd, 0), -ENODATA);
+	memory_destroy(&memory);
+	close(fd);
+}
+
 static void short_file_is_said(void)
 {
 	int fd = make_file(512 * KIB);
@@ -280,6 +328,7 @@ int main(void)
 	        UNIT(file_arrives_whole),
 	        UNIT(mapped_file_is_not_written),
 	        UNIT(copy_does_not_follow_its_file),
+	        UNIT(holes_are_not_touched),
 	        UNIT(short_file_is_said),
 	        UNIT(nothing_is_loaded_outside_ram),
 	        UNIT(file_that_cannot_be_mapped_is_read),
