@@ -46,17 +46,10 @@ static void goldfish_read(struct device *device, unsigned window, uint64_t offse
 	memcpy(data, &value, sizeof(value));
 }
 
-static void goldfish_write(struct device *device, unsigned window, uint64_t offset,
-        const void *data, unsigned size)
-{
-	(void)device, (void)window, (void)offset, (void)data, (void)size;
-}
-
 static const struct device_type goldfish_type = {
         .name = "goldfish-rtc",
         .help = "Goldfish clock with the host's UTC",
         .read = goldfish_read,
-        .write = goldfish_write,
         .state_offset = offsetof(struct goldfish, state),
         .state_size = sizeof(struct goldfish_state),
         .state_version = 1,

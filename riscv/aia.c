@@ -2,6 +2,11 @@
  * RISC-V's Advanced Interrupt Architecture in KVM: one APLIC, which turns wires into
  * messages, and an IMSIC for each hart (virt/kvm/devices/vm, KVM_DEV_TYPE_RISCV_AIA, in
  * arch/riscv/kvm/aia_device.c). Where the CPU has guest interrupt files, KVM uses them.
+ *
+ * Interrupts are raised here, so an irqfd would only be another way to say so. Measured in
+ * the nested bed's virtual time: the two KVM_IRQ_LINE of an edge take 13 us, an irqfd of a
+ * wire 44, as it goes through a kernel thread; KVM_SIGNAL_MSI takes 9, an irqfd with a route
+ * of its own 4, but to set that route 400 and more, whenever a guest changes a message.
  */
 
 #include <errno.h>

@@ -120,7 +120,7 @@ bed_qemu() {
 	accel="-accel tcg,thread=multi -smp ${BED_CPUS:-1}"
 	[ "${BED_ICOUNT:-0}" != 1 ] ||
 		accel="-accel tcg -smp 1 -icount shift=1,sleep=off -seed 1 -rtc base=2020-01-01,clock=vm"
-	echo $(bed_foreign qemu-system-riscv64) -L "$build/qemu/usr/share/qemu" -M "$machine" $accel -cpu rv64,h=true -m 2G
+	echo $(bed_foreign qemu-system-riscv64) -L "$build/qemu/usr/share/qemu" -M "$machine" $accel -cpu rv64,h=true,zkr=true -m 2G
 }
 
 bed_ticking() {
