@@ -6,6 +6,7 @@ const struct device_help device_table[] = {
         {"virtio-blk", "a disk (--disk)"},
         {"virtio-net", "a network interface (--net)"},
         {"virtio-rng", "random numbers of the host (--rng)"},
+        {"virtio-input", "a power button, where there is no ACPI (RISC-V)"},
         {"i8042", "keyboard controller without a keyboard: resets the machine"},
         {"rtc", "MC146818 clock with the host's UTC"},
         {"goldfish-rtc", "the same, where a device tree tells it (RISC-V)"},

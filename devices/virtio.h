@@ -154,6 +154,10 @@ struct virtio *virtio_blk_create(
         struct device_host *host, struct disk *disk, const char *id);
 struct virtio *virtio_net_create(struct device_host *host, struct nic *nic);
 struct virtio *virtio_rng_create(struct device_host *host);
+struct virtio *virtio_input_create(struct device_host *host); /* a power button */
+
+/* Presses it and lets it go, from any thread; false if no driver is there to hear of it. */
+bool virtio_input_press(struct virtio *virtio);
 struct virtio *virtio_console_create(struct device_host *host, struct console *console);
 
 /* The MMIO transport (4.2), version 2: takes over `virtio`. NULL (logged) on failure,

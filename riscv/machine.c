@@ -14,6 +14,7 @@
 #include "boot/layout.h"
 #include "devices/devices.h"
 #include "devices/pci.h"
+#include "devices/virtio.h"
 #include "riscv/fdt.h"
 #include "riscv/layout.h"
 #include "riscv/plic.h"
@@ -33,6 +34,7 @@ const struct arch_layout arch_layout = {
         .virtio_base = LAYOUT_VIRTIO,
         .virtio_size = LAYOUT_VIRTIO_STRIDE,
         .virtio_gsi = IRQ_VIRTIO,
+        .virtio_button = true,
         .pci_ecam = LAYOUT_PCI_ECAM,
         .pci_ecam_size = PCI_ECAM_SIZE,
         .pci_memory = LAYOUT_PCI_MEMORY,
@@ -188,11 +190,9 @@ void arch_set_irq(struct vm *vm, unsigned gsi, bool level)
 		aia_set_irq(vm, gsi, level);
 }
 
-/* No guest has a driver for a button here. */
 bool arch_power_button(struct vm *vm)
 {
-	(void)vm;
-	return false;
+	return vm->button && virtio_input_press(vm->button);
 }
 
 int arch_tables(struct vm *vm, struct boot_machine_info *machine)

@@ -25,6 +25,7 @@ struct arch_layout {
 	uint64_t virtio_base; /* device n: + n * virtio_size, virtio_gsi + n */
 	uint64_t virtio_size;
 	unsigned virtio_gsi;
+	bool virtio_button; /* Linux gets its power button as a virtio device */
 	const unsigned char
 	        *pic_gsis; /* the devices' lines in place of those (needs.pc) */
 	unsigned pic_gsi_count;

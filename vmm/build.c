@@ -257,6 +257,9 @@ static struct virtio *create_virtio(struct vm *vm, const struct plan_virtio *vir
 		return virtio_rng_create(&vm->host);
 	case PLAN_CONSOLE:
 		return virtio_console_create(&vm->host, vm->console);
+	case PLAN_BUTTON:
+		vm->button = virtio_input_create(&vm->host);
+		return vm->button;
 	}
 	return NULL;
 }

@@ -94,6 +94,8 @@ static int place_devices(struct plan *plan)
 		place(plan, PLAN_RNG, 0);
 	if (config->console == CONSOLE_VIRTIO)
 		place(plan, PLAN_CONSOLE, 0);
+	if (arch_layout.virtio_button && plan->needs.linux_kernel)
+		place(plan, PLAN_BUTTON, 0);
 	if (plan->needs.pc && plan->virtio_count > arch_layout.pic_gsi_count)
 		return log_error(-EINVAL,
 		        "--disk, --net: '%s' (%s) takes at most %u devices, which is "
@@ -540,6 +542,9 @@ static const char *virtio_name(
 		break;
 	case PLAN_CONSOLE:
 		snprintf(text, size, "console");
+		break;
+	case PLAN_BUTTON:
+		snprintf(text, size, "power button");
 		break;
 	}
 	return text;

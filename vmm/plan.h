@@ -11,12 +11,19 @@
 
 enum {
 	PLAN_DISKS = 16, /* as virtio devices */
-	PLAN_VIRTIO = PLAN_DISKS + CONFIG_NICS + 3,
+	PLAN_VIRTIO = PLAN_DISKS + CONFIG_NICS + 4,
 	PLAN_ATTACHMENTS = CONFIG_DISKS + CONFIG_NICS,
 	PLAN_REGIONS = 8,
 };
 
-enum plan_kind { PLAN_DISK, PLAN_DATA, PLAN_NIC, PLAN_RNG, PLAN_CONSOLE };
+enum plan_kind {
+	PLAN_DISK,
+	PLAN_DATA,
+	PLAN_NIC,
+	PLAN_RNG,
+	PLAN_CONSOLE,
+	PLAN_BUTTON,
+};
 
 /* One virtio device and its place; with PCI, that of its memory before the guest moves it. */
 struct plan_virtio {

@@ -50,7 +50,8 @@ struct vm {
 	struct memory memory;
 	struct bus ports;
 	struct bus mmio;
-	struct device *pci; /* the root; NULL: there is none */
+	struct device *pci;    /* the root; NULL: there is none */
+	struct virtio *button; /* of power; NULL: none, or it is the architecture's */
 	struct loop *loop;
 	struct console *console;
 	struct nic *nics[CONFIG_NICS]; /* opened, until their devices take them over */

@@ -124,7 +124,7 @@ bed_prepare() {
 	exec 9>"$bed/lock"
 	flock 9
 	bed_fetch || { flock -u 9; return 1; }
-	if [ ! -e "$bed/l2/built" ] || [ -n "$(find "$here/l2" "$here/l1/dns.c" "$here/bed.sh" -newer "$bed/l2/built")" ]; then
+	if [ ! -e "$bed/l2/built" ] || [ -n "$(find "$here/l2" "$here/l1/dns.c" "$here/bed.sh" "$here/bed_${BED_ARCH:-x86}.sh" -newer "$bed/l2/built")" ]; then
 		bed_build_l2 && touch "$bed/l2/built"
 	fi && bed_build_l1
 	set -- $?

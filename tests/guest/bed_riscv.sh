@@ -9,7 +9,7 @@ cross=riscv64-linux-gnu-
 bed_limit=1200
 sysroot=$build/sysroot
 
-l2_modules="virtio_mmio virtio_blk virtio_net virtio-rng"
+l2_modules="virtio_mmio virtio_blk virtio_net virtio-rng virtio_input evdev"
 l2_modules_on_demand="ext4 crc32c_generic isofs"
 l1_modules="kvm tun loop ext4 crc32c_generic"
 
