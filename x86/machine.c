@@ -49,8 +49,8 @@ const struct arch_layout arch_layout = {
         .pci_ports_size = PORT_PCI_BARS_SIZE,
         .unpacks_faster = true,
         .console = "ttyS0",
-        /* Nothing is to be probed for. */
-        .linux_without_pci = "pci=off",
+        /* Nothing is to be probed for, and that nothing was found is no error. */
+        .linux_without_pci = "pci=off initcall_blacklist=pci_arch_init",
         /*
          * Since Linux 5.19 kernel/trace/ftrace.c looks up the names of some 40000 functions at
          * boot, to mark the few that were overridden, for those who list them: a sixth of the

@@ -7,6 +7,7 @@
 #include "vmm/arch.h"
 
 #define MIB      (UINT64_C(1) << 20)
+#define NO_PCI   "pci=off initcall_blacklist=pci_arch_init"
 #define UNTRACED " initcall_blacklist=ftrace_check_for_weak_functions"
 
 enum { CMDLINE_SIZE = 255 }; /* what the kernel below takes */
@@ -91,28 +92,28 @@ static bool composes(enum config_console console, bool no_defaults, const char *
 static void console_is_added_unless_given(void)
 {
 	CU_ASSERT(composes(
-	        CONSOLE_SERIAL, false, NULL, NULL, "console=ttyS0 pci=off" UNTRACED));
+	        CONSOLE_SERIAL, false, NULL, NULL, "console=ttyS0 " NO_PCI UNTRACED));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet", "init=/x -- a b",
-	        "console=ttyS0 pci=off" UNTRACED " quiet init=/x -- a b"));
+	        "console=ttyS0 " NO_PCI UNTRACED " quiet init=/x -- a b"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet console=tty0", NULL,
-	        "pci=off" UNTRACED " quiet console=tty0"));
+	        NO_PCI UNTRACED " quiet console=tty0"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "quiet\tconsole=tty0", NULL,
-	        "pci=off" UNTRACED " quiet\tconsole=tty0"));
+	        NO_PCI UNTRACED " quiet\tconsole=tty0"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "console=ttyS1",
-	        "pci=off" UNTRACED " console=ttyS1"));
+	        NO_PCI UNTRACED " console=ttyS1"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "netconsole=x", NULL,
-	        "console=ttyS0 pci=off" UNTRACED " netconsole=x"));
+	        "console=ttyS0 " NO_PCI UNTRACED " netconsole=x"));
 	/* Behind "--" it is init's. */
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "-- console=tty0",
-	        "console=ttyS0 pci=off" UNTRACED " -- console=tty0"));
-	CU_ASSERT(composes(
-	        CONSOLE_NONE, false, "quiet", NULL, "pci=off" UNTRACED " quiet"));
+	        "console=ttyS0 " NO_PCI UNTRACED " -- console=tty0"));
+	CU_ASSERT(
+	        composes(CONSOLE_NONE, false, "quiet", NULL, NO_PCI UNTRACED " quiet"));
 }
 
 static void virtio_console_is_named_beside_another(void)
 {
 	/* Not the device itself: that is found by ACPI. */
-	static const char added[] = "console=hvc0 pci=off" UNTRACED;
+	static const char added[] = "console=hvc0 " NO_PCI UNTRACED;
 	char expected[240];
 
 	CU_ASSERT(composes(CONSOLE_VIRTIO, false, NULL, NULL, added));
@@ -125,13 +126,13 @@ static void virtio_console_is_named_beside_another(void)
 static void who_traces_functions_gets_all_of_it(void)
 {
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "ftrace=function",
-	        "console=ttyS0 pci=off ftrace=function"));
+	        "console=ttyS0 " NO_PCI " ftrace=function"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "trace_event=sched", NULL,
-	        "console=ttyS0 pci=off trace_event=sched"));
+	        "console=ttyS0 " NO_PCI " trace_event=sched"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, "panic_on_warn=1", NULL,
-	        "console=ttyS0 pci=off panic_on_warn=1"));
+	        "console=ttyS0 " NO_PCI " panic_on_warn=1"));
 	CU_ASSERT(composes(CONSOLE_SERIAL, false, NULL, "initcall_blacklist=none",
-	        "console=ttyS0 pci=off initcall_blacklist=none"));
+	        "console=ttyS0 " NO_PCI " initcall_blacklist=none"));
 }
 
 static void no_default_args_means_none(void)
@@ -159,14 +160,14 @@ static void images_own_command_line_gives_way(void)
 	test.config.image = "x";
 	test.config.arguments = "more";
 	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
-	CU_ASSERT_STRING_EQUAL(test.plan.cmdline,
-	        "pci=off" UNTRACED " console=ttyS0 page_poison=1 more");
-	CU_ASSERT_STRING_EQUAL(test.plan.additions, "pci=off" UNTRACED);
+	CU_ASSERT_STRING_EQUAL(
+	        test.plan.cmdline, NO_PCI UNTRACED " console=ttyS0 page_poison=1 more");
+	CU_ASSERT_STRING_EQUAL(test.plan.additions, NO_PCI UNTRACED);
 	plan_destroy(&test.plan);
 	test.config.cmdline = "mine";
 	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
 	CU_ASSERT_STRING_EQUAL(
-	        test.plan.cmdline, "console=ttyS0 pci=off" UNTRACED " mine more");
+	        test.plan.cmdline, "console=ttyS0 " NO_PCI UNTRACED " mine more");
 	test_end(&test);
 	unlink("x-kernel");
 	unlink("x-cmdline");
@@ -278,7 +279,7 @@ static void pci_devices_have_a_slot_and_linux_looks_for_them(void)
 		        virtio->ports, arch_layout.pci_ports + i * PLAN_PCI_PORTS);
 		CU_ASSERT_EQUAL(virtio->gsi, arch_layout.virtio_gsi + i);
 	}
-	CU_ASSERT_PTR_NULL(strstr(test.plan.cmdline, "pci=off"));
+	CU_ASSERT_PTR_NULL(strstr(test.plan.cmdline, "pci"));
 	CU_ASSERT_PTR_NULL(strstr(test.plan.cmdline, "virtio_mmio"));
 	test_end(&test);
 }
@@ -303,7 +304,7 @@ static void as_many_devices_as_there_may_be(void)
 	        test.plan.virtio_count, PLAN_VIRTIO - !arch_layout.virtio_button);
 	plan_destroy(&test.plan);
 	memset(arguments, 'a', sizeof(arguments));
-	arguments[CMDLINE_SIZE - strlen("console=hvc0 pci=off" UNTRACED " ")] = '\0';
+	arguments[CMDLINE_SIZE - strlen("console=hvc0 " NO_PCI UNTRACED " ")] = '\0';
 	test.config.arguments = arguments;
 	CU_ASSERT_EQUAL(test_plan(&test), 0);
 	plan_destroy(&test.plan);
