@@ -25,6 +25,7 @@ enum {
 	LZ4_MAGIC = 4,
 	ARCHIVE_ALIGN = 4,        /* of Linux's initramfs buffer format */
 	ARCHIVE_PIECES = 1 << 16, /* of a sparse file */
+	GZIP_SIZE = 4,            /* at the end: what it unpacks to */
 	ARCHIVE_SKIP = 1 << 20,   /* of what is no file */
 	ARCHIVE_HEADERS = 256,    /* of such */
 };
@@ -182,7 +183,28 @@ static int gzip_stream(struct job *job,
 	return error;
 }
 
-/* All at once, which is three times as fast as zlib's stream. */
+/*
+ * All at once, which is three times as fast, if it is small by what its end says; the stream
+ * tells why if that is not so.
+ */
+static int gzip_take(struct job *job,
+        int (*take)(struct job *job, const unsigned char *data, size_t size))
+{
+	const unsigned char *end = job->payload + job->size;
+	size_t size = job->size < GZIP_SIZE ? 0 : read_le32(end - GZIP_SIZE);
+	struct libdeflate_decompressor *deflate = libdeflate_alloc_decompressor();
+	enum libdeflate_result result = LIBDEFLATE_BAD_DATA;
+
+	if (deflate && size <= job->arena.left)
+		result = libdeflate_gzip_decompress(
+		        deflate, job->payload, job->size, job->arena.next, size, NULL);
+	libdeflate_free_decompressor(deflate);
+	return result == LIBDEFLATE_SUCCESS
+	               ? take(job, (unsigned char *)job->arena.next, size)
+	               : gzip_stream(job, take);
+}
+
+/* All at once, too. */
 static int gzip_decode(struct job *job)
 {
 	size_t room = job->output.size - job->output.at, size;
@@ -519,7 +541,7 @@ int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
 	job.chunk = arena_take(&job.arena, CHUNK);
 	job.archive.pieces =
 	        arena_take(&job.arena, ARCHIVE_PIECES * sizeof(struct tar_piece));
-	error = gzip_stream(&job, archive_take);
+	error = gzip_take(&job, archive_take);
 	/* Nothing was seen yet that an archive begins with. */
 	if (error == -EBADMSG && !job.archive.wanted)
 		error = -ENOEXEC;

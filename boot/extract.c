@@ -328,6 +328,7 @@ static int disk_unpack(struct boot_source *source, int fd, uint64_t *size)
 	        .write_fd = fd,
 	        .write_size = UNPACKED,
 	        .memory = DECODE_MEMORY,
+	        .heap = DECODE_HEAP,
 	};
 	/* A file that is cut meanwhile is the end of the child alone. */
 	void *payload = mmap(NULL, source->kernel_size, PROT_READ, MAP_PRIVATE,
