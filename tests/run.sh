@@ -47,7 +47,7 @@ run_riscv() {
 	done
 	echo "skip riscv_asan: QEMU's user mode has no place for ASan's shadow"
 	echo "skip riscv_native_tests: QEMU's user mode has neither seccomp nor io_uring"
-	BED_ARCH=riscv tests/guest/run.sh riscv riscv_boot disk net console exits pci || status=$?
+	BED_ARCH=riscv tests/guest/run.sh riscv riscv_boot disk net console exits pci images || status=$?
 	BED_ARCH=riscv BED_AIA=no BED_GUEST_CPUS=2 tests/guest/run.sh riscv disk net console exits pci || status=$?
 	return $status
 }

@@ -1,21 +1,25 @@
 #!/bin/sh
 # build.sh [DIRECTORY]: a minimal image in LinuxKit's layout from Debian's packages, in each format that `linuxkit build`
 # writes (README.md), as DIRECTORY/kit-* (build/linuxkit). What is up to date stays. Nothing is installed, nothing mounted.
+# With BED_ARCH=riscv, for RISC-V (build/riscv/linuxkit): the formats that have their kernel beside them.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 here=$top/tests/guest
 . "$here/bed.sh"
 own=$top/guests/linuxkit
-out=${1:-$top/build/linuxkit}
+out=${1:-$build/linuxkit}
+arch=${BED_ARCH:-x86}
 stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub
 arguments="console=tty0 console=ttyS0 quiet cryptomgr.notests"
 drivers="virtio_mmio virtio_blk virtio_net crc32c-intel squashfs erofs isofs ext4"
 
-for tool in xorriso mksquashfs mkfs.erofs mkfs.vfat mkfs.ext4 mcopy sfdisk syslinux objcopy qemu-img; do
+tools="mksquashfs mkfs.erofs xorriso"
+[ "$arch" != x86 ] || tools="$tools mkfs.vfat mkfs.ext4 mcopy sfdisk syslinux objcopy qemu-img"
+for tool in $tools; do
 	command -v $tool >/dev/null || PATH=$PATH:/sbin:/usr/sbin
 	command -v $tool >/dev/null || { echo "linuxkit: no $tool on this machine" >&2; exit 1; }
 done
-[ -e $stub ] || { echo "linuxkit: no $stub (package systemd-boot-efi)" >&2; exit 1; }
+[ "$arch" != x86 ] || [ -e $stub ] || { echo "linuxkit: no $stub (package systemd-boot-efi)" >&2; exit 1; }
 bed_fetch
 [ ! -e "$out/built" ] || [ -n "$(find "$own" "$bed/root/fetched" -newer "$out/built")" ] || exit 0
 mkdir -p "$out"
@@ -27,7 +31,7 @@ trap 'rm -rf "$work"' EXIT
 bed_system "$work/root"
 cp -r "$own/root/." "$work/root/"
 chmod -R go-w "$work/root"
-kernel=$bed/root/boot/vmlinuz-$(bed_kernel_version)
+kernel=$(bed_kernel_file)
 
 # Debian's kernel has its drivers as modules. LinuxKit's has them built in: its roots on a disk need no initrd.
 bed_system "$work/drivers"
@@ -55,6 +59,7 @@ mksquashfs "$work/root" "$out/kitsquash-squashfs.img" -all-root -noappend -quiet
 mkfs.erofs -zlz4 --quiet "$out/kiterofs-erofs.img" "$work/root" >/dev/null 2>&1 ||
 	mkfs.erofs -zlz4 "$out/kiterofs-erofs.img" "$work/root" >/dev/null
 xorriso -as mkisofs -quiet -R -V LinuxKit -o "$out/kitiso.iso" "$work/root" 2>/dev/null
+[ "$arch" = x86 ] || { touch "$out/built"; exit 0; }
 
 # iso-bios: the root in the ISO, with a kernel and isolinux.
 syslinux_config() {

@@ -132,11 +132,11 @@ bed_prepare() {
 	return "$1"
 }
 
-# A cpio of guests/linuxkit in all formats, and of two images that LinuxKit did not make.
+# A cpio of guests/linuxkit in all formats, and for x86 of two images that LinuxKit did not make.
 bed_images() {
 	rm -rf "$bed/images-system"
 	mkdir -p "$bed/images-system"
-	ln -s "$top/build/linuxkit" "$bed/images-system/images"
+	ln -s "$build/linuxkit" "$bed/images-system/images"
 	(cd "$bed/images-system" && find -L images -path 'images/work*' -prune -o -print |
 		cpio -o -H newc -R 0:0 --quiet -L)
 }

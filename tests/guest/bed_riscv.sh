@@ -83,6 +83,10 @@ bed_mark() {
 	chmod 755 "$1/mark"
 }
 
+bed_kernel_file() {
+	echo "$bed/root/boot/vmlinux-$(bed_kernel_version)"
+}
+
 # A program of the machine that QEMU was unpacked for, with its own libraries.
 bed_foreign() {
 	echo "$build/qemu/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 --library-path $build/qemu/lib/x86_64-linux-gnu
@@ -92,7 +96,7 @@ bed_foreign() {
 # Debian has no vmlinux but that for debuggers, as large as the rest of its kernels: this one is the Image in an ELF file.
 bed_kernel() {
 	image=$bed/l2/debian-kernel
-	cp "$bed/root/boot/vmlinux-$version" "$image"
+	cp "$(bed_kernel_file)" "$image"
 	gzip -1 -n <"$image" >"$bed/l2/Image.gz"
 	$(bed_foreign zstd) -1 -q <"$image" >"$bed/l2/Image.zst"
 	printf '.section .text\n.globl _start\n_start:\n.incbin "%s"\n.bss\n.skip %u\n' "$image" \
@@ -104,7 +108,7 @@ bed_host_programs() {
 	echo "$bed/root/sbin/mkfs.ext4" "$bed/root/sbin/e2fsck"
 }
 
-# What only l1/disk.sh uses.
+# What only l1/disk.sh and l1/images.sh use.
 bed_disk_programs() {
 	echo "$bed/root/usr/bin/qemu-img"
 }

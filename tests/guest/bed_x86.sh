@@ -63,8 +63,12 @@ bed_mark() {
 	cc -O2 -Wall -Wextra -static -s -o "$1/avx" "$here/l2/avx.c"
 }
 
+bed_kernel_file() {
+	echo "$bed/root/boot/vmlinuz-$(bed_kernel_version)"
+}
+
 bed_kernel() {
-	cp "$bed/root/boot/vmlinuz-$version" "$bed/l2/debian-kernel"
+	cp "$(bed_kernel_file)" "$bed/l2/debian-kernel"
 	bed_extract_vmlinux "$bed/l2/debian-kernel" "$bed/l2/vmlinux"
 }
 

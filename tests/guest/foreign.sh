@@ -5,6 +5,7 @@ set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 out=$top/build/linuxkit
 PATH=$PATH:/sbin:/usr/sbin
+[ "${BED_ARCH:-x86}" = x86 ] || exit 0
 [ ! "$out/foreign.iso" -nt "$out/built" ] || exit 0
 work=$(mktemp -d "$out/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
