@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INCLUDES = 16 };
+enum { INCLUDES = 64 };
 
 /* How far an attempt came: what is said of an image is what its best part came to. */
 static int rank(int error)
@@ -93,30 +93,66 @@ static int text_read(struct find *find, const struct node *node, size_t *size)
 	return 0;
 }
 
-/* What is included comes at the end, where a label of its own begins. */
-static int includes_read(struct find *find, size_t start, size_t size)
+static void reverse(char *text, size_t size)
+{
+	for (size_t i = 0; i < size / 2; i++) {
+		char c = text[i];
+
+		text[i] = text[size - 1 - i];
+		text[size - 1 - i] = c;
+	}
+}
+
+/* What was read last, from `from` on, is moved to `at`. */
+static void text_insert(char *text, size_t at, size_t from, size_t size)
+{
+	reverse(text + at, from - at);
+	reverse(text + from, size - from);
+	reverse(text + at, size - at);
+}
+
+/* Puts a file that the configuration names into find->text behind `at`, if it is there. */
+static int text_include(
+        struct find *find, const char *name, size_t length, size_t at, size_t *size)
+{
+	char path[VOLUME_PATH];
+	size_t from = *size;
+	struct node node;
+	int error;
+
+	if (!length || length >= VOLUME_PATH)
+		return 0;
+	snprintf(path, sizeof(path), "%.*s", (int)length, name);
+	error = path_find(find, path, &node);
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	if (from + 1 >= FIND_TEXT)
+		return -EFBIG;
+	find->text[(*size)++] = '\n';
+	error = text_read(find, &node, size);
+	if (!error)
+		text_insert(find->text, at, from, *size);
+	return error;
+}
+
+/* INCLUDE is replaced where it stands; what CONFIG leads to is put in its place. */
+static int includes_read(struct find *find, size_t start, size_t *size, bool configs)
 {
 	unsigned count = 0;
 
-	for (size_t at = start; at < size && count < INCLUDES;) {
-		size_t line = strcspn(find->text + at, "\n"), length;
-		const char *name = menu_include(find->text + at, &length);
+	for (size_t at = start; at < *size && count < INCLUDES;) {
+		size_t length;
+		const char *name = menu_include(find->text + at, configs, &length);
+		int error = 0;
 
-		at += line + 1;
-		if (name && length && length < VOLUME_PATH) {
-			char path[VOLUME_PATH];
-			struct node node;
-			int error;
-
-			snprintf(path, sizeof(path), "%.*s", (int)length, name);
-			find->text[size++] = '\n';
-			error = path_find(find, path, &node);
-			if (!error)
-				error = text_read(find, &node, &size);
-			if (error && error != -ENOENT)
-				return error;
+		at += strcspn(find->text + at, "\n");
+		if (name) {
+			error = text_include(find, name, length, at, size);
 			count++;
 		}
+		if (error)
+			return error;
+		at++;
 	}
 	return 0;
 }
@@ -176,9 +212,14 @@ static int config_follow(
 	if (!error)
 		error = text_read(find, node, &size);
 	if (!error && read == menu_syslinux)
-		error = includes_read(find, start, size);
+		error = includes_read(find, start, &size, false);
 	if (!error)
 		error = read(&config, &find->menu);
+	if (error == -ENOMSG && read == menu_syslinux) {
+		error = includes_read(find, start, &size, true);
+		if (!error)
+			error = read(&config, &find->menu);
+	}
 	if (error == -ENOMSG)
 		strcpy(find->silent, found->config);
 	return error ? error : menu_take(find);

@@ -84,8 +84,11 @@ int menu_loader_entry(const struct menu_text *config, struct menu *menu);
 int menu_grub(const struct menu_text *config, struct menu *menu);
 /* loader.conf's default; left alone if there is none. */
 void menu_loader_default(const char *text, char name[VOLUME_NAME]);
-/* INCLUDE and the like; NULL: it is another line. */
-const char *menu_include(const char *line, size_t *size);
+/*
+ * What a line of syslinux's includes, or, with `configs`, what CONFIG goes on with; NULL: it
+ * is another line.
+ */
+const char *menu_include(const char *line, bool configs, size_t *size);
 
 /*
  * partition.c: those of a disk, at most FIND_PARTITIONS; 0: it has no such table,

@@ -99,7 +99,7 @@ static bool initrds_add(struct menu *menu, struct line list)
 	return true;
 }
 
-const char *menu_include(const char *line, size_t *size)
+const char *menu_include(const char *line, bool configs, size_t *size)
 {
 	const char *text = line;
 	struct line whole, rest;
@@ -108,7 +108,7 @@ const char *menu_include(const char *line, size_t *size)
 		return NULL;
 	if (line_is(&whole, "menu", &rest))
 		whole = rest;
-	if (!line_is(&whole, "include", &rest) && !line_is(&whole, "config", &rest))
+	if (!line_is(&whole, configs ? "config" : "include", &rest))
 		return NULL;
 	rest = word_take(&rest);
 	*size = rest.size;
@@ -161,21 +161,26 @@ struct labels {
 	struct label common, first, chosen;
 	struct line wanted; /* DEFAULT */
 	bool has_any, has_first, has_chosen, by_menu;
+	bool first_nested; /* it stands in a submenu */
+	unsigned depth;    /* of submenus */
 };
 
 static void label_end(struct labels *labels, const struct label *label, bool is_default)
 {
+	bool nested = labels->depth > 0;
 	bool named = labels->wanted.size && label->name.size == labels->wanted.size &&
 	             !strncasecmp(label->name.text, labels->wanted.text,
 	                     labels->wanted.size);
 
 	if (!is_bootable(label))
 		return;
-	if (!labels->has_first) {
+	if (!labels->has_first || (labels->first_nested && !nested)) {
 		labels->has_first = true;
+		labels->first_nested = nested;
 		labels->first = *label;
 	}
-	/* MENU DEFAULT is of the menu, which DEFAULT only names. */
+	/* MENU DEFAULT is of its menu, which DEFAULT only names. */
+	is_default = is_default && !nested;
 	if (is_default || (named && !labels->by_menu)) {
 		labels->has_chosen = true;
 		labels->by_menu = is_default;
@@ -183,22 +188,42 @@ static void label_end(struct labels *labels, const struct label *label, bool is_
 	}
 }
 
+/* Behind "TEXT HELP". */
+static void help_skip(const char **text)
+{
+	struct line line, rest;
+
+	while (line_next(text, &line) && !line_is(&line, "endtext", &rest))
+		;
+}
+
 static void labels_read(const char *text, struct labels *labels)
 {
 	struct label label = {0};
 	bool in_label = false, is_default = false;
-	struct line line, rest, word;
+	struct line line, rest, none;
 
 	while (line_next(&text, &line)) {
-		if (line_is(&line, "label", &rest)) {
-			if (in_label)
-				label_end(labels, &label, is_default);
+		bool is_label = line_is(&line, "label", &rest);
+		bool is_menu = !is_label && line_is(&line, "menu", &rest);
+		struct line word = is_menu ? word_take(&rest) : (struct line){"", 0};
+		bool begins = line_is(&word, "begin", &none);
+		bool ends = line_is(&word, "end", &none);
+
+		if (in_label && (is_label || begins || ends)) {
+			label_end(labels, &label, is_default);
+			in_label = false;
+		}
+		labels->depth += begins;
+		labels->depth -= ends && labels->depth;
+		if (is_label) {
 			label = (struct label){.name = word_take(&rest)};
 			labels->has_any = in_label = true;
 			is_default = false;
-		} else if (line_is(&line, "menu", &rest)) {
-			word = word_take(&rest);
-			is_default |= in_label && line_is(&word, "default", &rest);
+		} else if (is_menu) {
+			is_default |= in_label && line_is(&word, "default", &none);
+		} else if (line_is(&line, "text", &rest)) {
+			help_skip(&text);
 		} else {
 			label_line(in_label ? &label : &labels->common, &line);
 		}

@@ -398,7 +398,9 @@ def samples(directory, kernel=KERNEL):
                                       'boot/grub/grubenv': b'# GRUB Environment Block\nsaved_entry=advanced>old\n####'}),
         'alpine.raw': ext4(directory, {'boot/extlinux.conf': ALPINE, 'boot/kernel': kernel, 'boot/initrd.img': INITRD}),
         'include.iso': bytes(Iso({'isolinux/isolinux.cfg': b'path isolinux\ninclude menu.cfg\ndefault vesamenu.c32\n',
-                                  'isolinux/menu.cfg': b'menu hshift 4\nmenu include txt.cfg\n', **files,
+                                  'isolinux/menu.cfg': b'menu hshift 4\nmenu include txt.cfg\nmenu begin dark\n'
+                                  b'include dark.cfg\nmenu end\nlabel help\n\tconfig dark.cfg\n', **files,
+                                  'isolinux/dark.cfg': b'label dark\ndefault dark\n\tmenu default\n\tkernel /decoy\n',
                                   'isolinux/txt.cfg': b'label install\n\tmenu default\n\tkernel /kernel\n'
                                   b'\tappend quiet vga=788 initrd=/initrd.img ---\n'}).data),
         'backup.img': gpt(64, bytes(esp_sample(kernel).data), backup=True),

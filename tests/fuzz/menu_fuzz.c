@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	text[size - 1] = '\0';
 	menu.initrd_count = 0;
 	menu.kernel[0] = menu.cmdline[0] = '\0';
-	menu_include(text, &length);
+	menu_include(text, data[0] & 1, &length);
 	menu_loader_default(text, name);
 	config.text = config.environment = text;
 	if (!readers[data[0] % 3](&config, &menu)) {

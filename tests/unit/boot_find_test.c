@@ -59,6 +59,11 @@ static void syslinux_boots_its_default(void)
 	        {"label a\nkernel x more\nappend q\n", "x | | more q"},
 	        {"default vmlinuz quiet initrd=i\n", "vmlinuz | i | quiet initrd=i"},
 	        {"label a\nkernel x", "x | | "},
+	        {"menu begin x\nlabel a\nmenu default\nkernel x\nmenu end\nlabel "
+	         "b\nkernel y\n",
+	                "y | | "},
+	        {"menu begin\nlabel a\nkernel x\nmenu end\n", "x | | "},
+	        {"label a\ntext help\nkernel x\nendtext\nkernel y\n", "y | | "},
 	        {"labels a\nkernels x\n", "no kernel"},
 	        {"", "no kernel"},
 	        {"default menu.c32\n", "no kernel"},
