@@ -1,7 +1,8 @@
 /*
  * A Solo5 image for hvt: its notes, manifest and segments, opened and, where that works,
- * loaded. The input is a list of changes to a good one, each a place (2 bytes) and what to
- * write there (8 bytes).
+ * loaded. The input is a list of changes to a good one behind its ELF header, each a place
+ * (2 bytes) and what to write there (8 bytes); the place's highest bit: what stands
+ * elsewhere, so that two things are alike.
  */
 #include <elf.h>
 #include <stddef.h>
@@ -10,7 +11,7 @@
 #include "guests/hvt.h"
 #include "tests/fuzz/boot_input.h"
 
-enum { SEGMENTS = 5, DEVICES = 4 };
+enum { CHANGE = 10, COPY = 0x8000, SEGMENTS = 5, DEVICES = 4 };
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -97,18 +98,26 @@ static union image {
 	return image;
 }
 
+static void change(unsigned char *bytes, size_t size, const unsigned char *data)
+{
+	uint16_t place, from;
+
+	memcpy(&place, data, sizeof(place));
+	memcpy(&from, data + sizeof(place), sizeof(from));
+	memmove(bytes + (place & ~COPY) % (size - 7),
+	        place & COPY ? bytes + from % (size - 7) : data + sizeof(place), 8);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	union image image = unikernel();
 	struct boot_source source;
 	char path[BOOT_PATH];
-	uint16_t place;
 	int fd;
 
-	for (; size >= 10; data += 10, size -= 10) {
-		memcpy(&place, data, 2);
-		memcpy(image.bytes + place % (sizeof(image) - 7), data + 2, 8);
-	}
+	for (; size >= CHANGE; data += CHANGE, size -= CHANGE)
+		change(image.bytes + sizeof(Elf64_Ehdr),
+		        sizeof(image) - sizeof(Elf64_Ehdr), data);
 	fd = boot_file(image.bytes, sizeof(image), sizeof(image), path);
 	if (!boot_open(&source, path, NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_X86)) {
 		check_opened(&source);

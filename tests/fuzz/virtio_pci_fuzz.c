@@ -6,6 +6,7 @@
  */
 #include <linux/virtio_ring.h>
 
+#include "devices/msix.h"
 #include "tests/fuzz/virtio_input.h"
 #include "tests/unit/loop_fake.c"
 #include "tests/unit/pci_guest.h"
@@ -13,6 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { NOTIFY = 0x400, LEGACY_PAGE = 4096 };
+/* The first capability, and the last page of the BAR. */
+enum { MSIX_AT = PCI_STD_HEADER_SIZEOF, MSIX_TABLE = VIRTIO_PCI_MEMORY - MSIX_SIZE };
 
 static void modern_set(
         struct pci_guest *guest, unsigned offset, uint64_t value, unsigned size)
@@ -68,6 +71,25 @@ static void start_legacy(struct pci_guest *guest, struct input *input)
 	legacy_set(guest, VIRTIO_PCI_STATUS, 7, 1);
 }
 
+/* Messages instead of the line; the bits of `masked` are vectors that have to wait. */
+static void start_messages(struct pci_guest *guest, uint8_t masked)
+{
+	slot_set(guest, 1, MSIX_AT, (uint32_t)MSIX_CONTROL_ENABLED << 16, 4);
+	for (unsigned i = 0; i < MSIX_VECTORS; i++) {
+		modern_set(guest, MSIX_TABLE + i * MSIX_ENTRY, 0xfee00000, 8);
+		modern_set(guest, MSIX_TABLE + i * MSIX_ENTRY + 8,
+		        i | (uint64_t)(masked >> i & 1) << 32, 8);
+	}
+	modern_set(guest, VIRTIO_PCI_COMMON_MSIX, 0, 2);
+}
+
+/* PCI Local Bus 3.0, 6.8.3.3: with MSI-X enabled there is no line. */
+static void check_line(struct pci_guest *guest)
+{
+	if (guest->lines && slot_get(guest, 1, MSIX_AT, 4) >> 16 & MSIX_CONTROL_ENABLED)
+		abort();
+}
+
 /* A descriptor, and perhaps an entry of the available ring that leads to it. */
 static void describe(struct pci_guest *guest, struct input *input)
 {
@@ -94,7 +116,7 @@ static void step(struct pci_guest *guest, struct input *input)
 	unsigned size = 1 << (operation >> 4 & 3);
 	uint64_t modern = pci_guest_base(1), port = pci_guest_port(1) + at % 128;
 
-	switch (operation % 12) {
+	switch (operation % 13) {
 	case 0:
 		start_modern(guest, input);
 		break;
@@ -138,7 +160,11 @@ static void step(struct pci_guest *guest, struct input *input)
 		guest->devices[0]->type->resume(guest->devices[0]);
 		pthread_mutex_unlock(&guest->devices[0]->lock);
 		break;
+	case 12:
+		start_messages(guest, at);
+		break;
 	}
+	check_line(guest);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
