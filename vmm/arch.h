@@ -46,6 +46,8 @@ void arch_regions(struct plan *plan);
 
 /* Whether this host's KVM can run what is planned; -ENOTSUP (logged), overridden by --force. */
 int arch_check_host(const struct plan *plan);
+/* The same of an image with `needs`, without a word. */
+bool arch_host_runs(const struct boot_needs *needs);
 
 /* After the memory slots, before the vCPUs: interrupt controller and clock, as needed. */
 int arch_vm_create(struct vm *vm);

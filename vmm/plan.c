@@ -396,6 +396,13 @@ static int compose_cmdline(struct plan *plan)
 	return 0;
 }
 
+/* Not for a guest that is to be refused. */
+static bool may_unpack(const struct config *config, const struct boot_needs *needs)
+{
+	return config->unpack == UNPACK_AUTO &&
+	       (config->dry_run || config->force || arch_host_runs(needs));
+}
+
 static int open_image(struct boot_source *source, const struct config *config,
         struct timeline *timeline)
 {
@@ -417,7 +424,7 @@ static int open_image(struct boot_source *source, const struct config *config,
 	if (error)
 		return error;
 	timeline_mark(timeline, "image");
-	if (source->format == FORMAT_BZIMAGE && config->unpack == UNPACK_AUTO) {
+	if (source->format == FORMAT_BZIMAGE && may_unpack(config, &source->needs)) {
 		uint64_t memory =
 		        config->memory ? config->memory : source->needs.memory;
 
@@ -487,7 +494,7 @@ int plan_create(
 	error = limit(plan);
 	if (error)
 		return error;
-	if (config->unpack == UNPACK_AUTO && plan->source.initrd_count) {
+	if (plan->source.initrd_count && may_unpack(config, &plan->needs)) {
 		boot_unpack_initrds(
 		        &plan->source, plan->memory, arch_layout.unpacks_faster);
 		timeline_mark(timeline, "initrd");

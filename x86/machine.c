@@ -87,14 +87,18 @@ void arch_regions(struct plan *plan)
 	plan->region_count = region - plan->regions;
 }
 
+/*
+ * PVM runs guest ring 0 in KVM's instruction emulator, which knows too little for a kernel
+ * and fails late: a stock Linux spins for a minute.
+ */
+bool arch_host_runs(const struct boot_needs *needs)
+{
+	return !needs->linux_kernel || access("/sys/module/kvm_pvm", F_OK) < 0;
+}
+
 int arch_check_host(const struct plan *plan)
 {
-	/*
-	 * PVM runs guest ring 0 in KVM's instruction emulator, which knows too little
-	 * for a kernel and fails late: a stock Linux spins for a minute.
-	 */
-	if (!plan->needs.linux_kernel || plan->config->force ||
-	        access("/sys/module/kvm_pvm", F_OK) < 0)
+	if (plan->config->force || arch_host_runs(&plan->needs))
 		return 0;
 	return log_error(-ENOTSUP, "kvm: this host's KVM (kvm_pvm) emulates kernel "
 	                           "mode and cannot run Linux; "
