@@ -1,8 +1,9 @@
 /*
  * An entry has two kinds of names, which are links to one file.
  *
- * `data-...` is named by content: a keyed hash of the bytes it was made from, under a secret
- * of this cache. Whoever made the bytes can see neither the secret nor any name here, so he
+ * `data-...` is named by content: the size of what it was made from, a number from that
+ * (which tell at once what is not there) and a keyed hash of all of it, under a secret of
+ * this cache. Whoever made the bytes can see neither the secret nor any name here, so he
  * cannot aim at the name of others: two contents share one with a chance of 2^-64, however
  * they were chosen. A hash that need not resist those who know its key is some twenty times
  * as fast. The bytes are hashed in the very copy that the entry is made from, so a file
@@ -51,7 +52,7 @@ enum {
 	KEEP_LISTED = 1024,
 	SETTLED_S = 3,     /* two ticks of the coarsest clock, FAT's */
 	ABANDONED_S = 600, /* a file that nobody can still be writing */
-	FORMAT = 1,        /* another one for what is made differently */
+	FORMAT = 2,        /* another one for what is made differently */
 	BLOCK = 1024,      /* hashed at a time */
 	BLOCK_WORDS = BLOCK / sizeof(uint64_t),
 };
@@ -238,12 +239,41 @@ static unsigned __int128 nh(const uint64_t key[BLOCK_WORDS], const unsigned char
 	return sum;
 }
 
+static bool starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* What can be told of a content's name without reading it. */
+static int content_start(size_t size, uint32_t mark, char start[CACHE_NAME])
+{
+	return snprintf(
+	        start, CACHE_NAME, "data-%d-%zx-%" PRIx32 "-", FORMAT, size, mark);
+}
+
+bool cache_has_content(int dir, size_t size, uint32_t mark)
+{
+	DIR *list = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	char start[CACHE_NAME];
+	struct dirent *next;
+	bool found = false;
+
+	content_start(size, mark, start);
+	while (list && !found && (next = readdir(list)))
+		found = starts_with(next->d_name, start);
+	if (list)
+		closedir(list);
+	return found;
+}
+
 /* NH makes 16 bytes of each KiB, zeros behind the last, and SipHash the name of them all. */
-bool cache_name_content(int dir, const void *data, size_t size, char name[CACHE_NAME])
+bool cache_name_content(
+        int dir, const void *data, size_t size, uint32_t mark, char name[CACHE_NAME])
 {
 	unsigned char last[BLOCK] = {0};
 	uint64_t v[4], hash[2];
 	struct key key;
+	int start;
 
 	if (!key_read(dir, &key))
 		return false;
@@ -260,8 +290,9 @@ bool cache_name_content(int dir, const void *data, size_t size, char name[CACHE_
 		sip_add(v, (uint64_t)(sum >> 64));
 	}
 	sip_end(v, hash);
-	snprintf(name, CACHE_NAME, "data-%d-%016" PRIx64 "%016" PRIx64, FORMAT, hash[0],
-	        hash[1]);
+	start = content_start(size, mark, name);
+	snprintf(name + start, (size_t)(CACHE_NAME - start),
+	        "%016" PRIx64 "%016" PRIx64, hash[0], hash[1]);
 	return true;
 }
 
@@ -320,11 +351,6 @@ static int entry_compare(const void *left, const void *right)
 	if (a->time.tv_nsec != b->time.tv_nsec)
 		return a->time.tv_nsec < b->time.tv_nsec ? 1 : -1;
 	return a->inode < b->inode ? 1 : a->inode > b->inode ? -1 : 0;
-}
-
-static bool starts_with(const char *text, const char *start)
-{
-	return strncmp(text, start, strlen(start)) == 0;
 }
 
 static void trim_entries(int dir, struct entry *entries, size_t count)

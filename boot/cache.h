@@ -18,8 +18,14 @@ int cache_open(void);
 /* An entry, to read; -1: there is none that is this user's alone. */
 int cache_find(int dir, const char *name);
 
-/* The name for what is made of these bytes, whatever file they come from. */
-bool cache_name_content(int dir, const void *data, size_t size, char name[CACHE_NAME]);
+/*
+ * The name for what is made of these bytes, whatever file they come from; `mark` is a number
+ * from them.
+ */
+bool cache_name_content(
+        int dir, const void *data, size_t size, uint32_t mark, char name[CACHE_NAME]);
+/* False: there is none for bytes of this size and mark. */
+bool cache_has_content(int dir, size_t size, uint32_t mark);
 
 /*
  * The name for what is made of this file as it is; `mark` is a number from its content.

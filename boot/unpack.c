@@ -211,7 +211,7 @@ static bool name_file(const struct payload *payload, char name[CACHE_NAME])
 /*
  * What was unpacked before; -ENOENT: nothing was, and the payload is now copied. The file's
  * name is taken before and after that: it must be of that very content. `quickly`: a file
- * that has a name is found by that or not at all, and not copied.
+ * that has a name is found by that, and not copied for a content that nobody has seen yet.
  */
 static int kept_open(struct payload *payload, struct place *place, bool quickly)
 {
@@ -222,7 +222,8 @@ static int kept_open(struct payload *payload, struct place *place, bool quickly)
 		fd = cache_find(place->dir, place->file);
 	if (fd >= 0)
 		return fd;
-	if (quickly && *place->file)
+	if (quickly && *place->file &&
+	        !cache_has_content(place->dir, payload->size, payload->mark))
 		return -ENOENT;
 	error = payload_copy(payload);
 	if (error)
@@ -232,7 +233,7 @@ static int kept_open(struct payload *payload, struct place *place, bool quickly)
 	if (!name_file(payload, after) || strcmp(after, place->file) != 0)
 		place->file[0] = '\0';
 	if (place->dir < 0 || !cache_name_content(place->dir, payload->data,
-	                              payload->size, place->content))
+	                              payload->size, payload->mark, place->content))
 		return -ENOENT;
 	fd = cache_find(place->dir, place->content);
 	if (fd >= 0 && *place->file)

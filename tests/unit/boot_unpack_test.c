@@ -611,6 +611,25 @@ static void guest_unpacks_lz4_once(void)
 	cache_end(folder);
 }
 
+/* Both files' names are by then of times that last. */
+static void known_content_is_found_in_a_new_file(void)
+{
+	char folder[32];
+	size_t size = bzimage(lz4_pack, 0);
+	ino_t inode;
+
+	cache_begin(folder);
+	kernel_write("kernel", size);
+	kernel_write("copy", size);
+	CU_ASSERT(!unpacks_for("kernel", ENOUGH));
+	CU_ASSERT(entries_become("data-", 1));
+	sleep(5);
+	inode = unpacks_for("copy", ENOUGH);
+	CU_ASSERT(inode && inode == unpacks_for("kernel", ENOUGH));
+	CU_ASSERT_EQUAL(entries("file-"), 2);
+	cache_end(folder);
+}
+
 /* Its bzImage lies at 16 MiB and takes as much; an eighth is for initrds. */
 static void guest_without_room_does_not(void)
 {
@@ -1000,6 +1019,7 @@ int main(void)
 	        UNIT(damaged_entries_are_replaced),
 	        UNIT(many_at_once_agree),
 	        UNIT(guest_unpacks_lz4_once),
+	        UNIT(known_content_is_found_in_a_new_file),
 	        UNIT(guest_without_room_does_not),
 	        UNIT(guest_does_not_unpack_what_takes_long),
 	        UNIT(background_keeps_only_what_is_sound),
