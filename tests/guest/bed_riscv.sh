@@ -101,7 +101,7 @@ bed_kernel() {
 	$(bed_foreign zstd) -1 -q <"$image" >"$bed/l2/Image.zst"
 	printf '.section .text\n.globl _start\n_start:\n.incbin "%s"\n.bss\n.skip %u\n' "$image" \
 		$(($(od -An -t u8 -j 16 -N 8 "$image") - $(stat -c %s "$image"))) |
-		bed_cc -nostdlib -static -Wl,-Ttext=0xffffffff80000000,--build-id=none,-n -x assembler -o "$bed/l2/vmlinux" -
+		bed_cc -nostdlib -static -Wl,-Ttext=0xffffffff80000000,--build-id=none,--no-warn-rwx-segments,-n -x assembler -o "$bed/l2/vmlinux" -
 }
 
 bed_host_programs() {
@@ -121,10 +121,14 @@ bed_slirp() {
 bed_qemu() {
 	machine=virt,aia=aplic-imsic
 	[ "${BED_AIA:-yes}" = yes ] || machine=virt
+	# A seed register for the guests' to be tested. In comparisons every monitor has to bring random numbers by itself.
+	cpu=rv64,h=true,zkr=true
 	accel="-accel tcg,thread=multi -smp ${BED_CPUS:-1}"
-	[ "${BED_ICOUNT:-0}" != 1 ] ||
+	[ "${BED_ICOUNT:-0}" != 1 ] || {
+		cpu=${BED_CPU:-rv64,h=true}
 		accel="-accel tcg -smp 1 -icount shift=1,sleep=off -seed 1 -rtc base=2020-01-01,clock=vm"
-	echo $(bed_foreign qemu-system-riscv64) -L "$build/qemu/usr/share/qemu" -M "$machine" $accel -cpu rv64,h=true,zkr=true -m 2G
+	}
+	echo $(bed_foreign qemu-system-riscv64) -L "$build/qemu/usr/share/qemu" -M "$machine" $accel -cpu $cpu -m 2G
 }
 
 bed_ticking() {
