@@ -445,8 +445,7 @@ static int remove_one(
  * does not know of yet. They are named after the container. */
 static void remove_control_groups(void)
 {
-	static const char *const places[] = {"/sys/fs/cgroup/mayfly-bench-%d-*",
-	        "/sys/fs/cgroup/*/mayfly-bench-%d-*"};
+	static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/*"};
 
 	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		char pattern[64];
