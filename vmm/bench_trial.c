@@ -395,7 +395,8 @@ static void judge(struct trial *trial)
 		        WEXITSTATUS(trial->status));
 		blame_by_stderr(trial, text);
 	} else if (wanted->line && !trial->first_ns) {
-		blame(trial, "ended without '%s'", wanted->line);
+		snprintf(text, sizeof(text), "ended without '%s'", wanted->line);
+		blame_by_stderr(trial, text);
 	} else if (wanted->stamp) {
 		read_stamp(trial);
 	}
