@@ -53,8 +53,8 @@ const struct arch_layout arch_layout = {
         .linux_without_pci = "pci=off initcall_blacklist=pci_arch_init",
         /*
          * Since Linux 5.19 kernel/trace/ftrace.c looks up the names of some 40000 functions at
-         * boot, to mark the few that were overridden, for those who list them: a sixth of the
-         * boot. Who lists them without that gets them all, and one warning of the kernel's.
+         * boot, to mark the few that were overridden: a sixth of the boot. Without that,
+         * available_filter_functions has the same lines, and one warning comes when it is read.
          */
         .linux_untraced = "initcall_blacklist=ftrace_check_for_weak_functions",
 };
