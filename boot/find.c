@@ -385,14 +385,23 @@ static int newest_find(struct find *find, const char *directory, struct newest *
 
 static int entry_follow(struct find *find)
 {
-	struct newest newest = {.end = ".conf"};
-	char path[2 * VOLUME_NAME];
-	int error = newest_find(find, "/loader/entries", &newest);
+	/* Of a partition for booting, or of a root that does without. */
+	static const char *const directories[] = {
+	        "/loader/entries", "/boot/loader/entries"};
 
-	if (error)
-		return error;
-	snprintf(path, sizeof(path), "/loader/entries/%s", newest.name);
-	return config_follow(find, path, &newest.node, menu_loader_entry);
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		struct newest newest = {.end = ".conf"};
+		char path[2 * VOLUME_NAME];
+		int error = newest_find(find, directories[i], &newest);
+
+		if (error == -ENOMSG)
+			continue;
+		if (error)
+			return error;
+		snprintf(path, sizeof(path), "%s/%s", directories[i], newest.name);
+		return config_follow(find, path, &newest.node, menu_loader_entry);
+	}
+	return -ENOMSG;
 }
 
 /*

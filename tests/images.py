@@ -389,6 +389,10 @@ def samples(directory, kernel=KERNEL):
         'ext3.raw': ext4(directory, {'boot/grub/grub.cfg': GRUB, **files}, '^has_journal,^resize_inode,^extent,^64bit,^metadata_csum'),
         'entry.raw': mbr((0x83, 8, ext4(directory, {
             'loader/entries/a.conf': ENTRY, **files}))),
+        # As Fedora has it: grub only goes on to the entries.
+        'bls.raw': ext4(directory, {'boot/grub2/grub.cfg': b'set default="${saved_entry}"\ninsmod blscfg\nblscfg\n',
+                                    'boot/loader/entries/1-6.5.9.conf': DECOY, 'boot/loader/entries/1-6.5.10.conf': ENTRY,
+                                    'boot/loader/entries/1-0-rescue.conf': DECOY, **files}),
         # Version 10 failed too often, 9 may still be tried.
         'counted.raw': ext4(directory, {'loader/entries/a-10+0-3.conf': DECOY, 'loader/entries/a-9+2-1.conf': ENTRY,
                                         'loader/entries/a-8.conf': DECOY, **files}),
