@@ -87,6 +87,10 @@ bench-riscv:
 	$(MAKE) ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc all
 	BED_ARCH=riscv LKVM=$(LKVM) tests/bench/nested.sh
 
+# Each of LinuxKit's formats beside kernel+initrd, in the nested bed: half an hour.
+bench-images: $(BUILD)/mayfly
+	BED_ICOUNT=1 BED_LIMIT=$${BED_LIMIT:-14400} tests/guest/run.sh images_time
+
 # The fewest KVM calls in the best order: what every start-up time is compared with.
 $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	@mkdir -p $(@D)
@@ -95,4 +99,4 @@ $(BUILD)/tests/bench/floor: tests/bench/floor.c
 	$(Q)$(call LINK,$@.o)
 
 .PHONY: unit-tests unit-test-names fuzz-targets fuzz test test-riscv test-linux bench bench-nested \
-	bench-riscv
+	bench-riscv bench-images

@@ -11,7 +11,8 @@ out=${1:-$build/linuxkit}
 arch=${BED_ARCH:-x86}
 stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub
 arguments="console=tty0 console=ttyS0 quiet cryptomgr.notests"
-drivers="virtio_mmio virtio_blk virtio_net crc32c-intel squashfs erofs isofs ext4"
+drivers="virtio_mmio virtio_blk virtio_net"
+systems="squashfs erofs isofs ext4"
 
 tools="mksquashfs mkfs.erofs xorriso"
 [ "$arch" != x86 ] || tools="$tools mkfs.vfat mkfs.ext4 mcopy sfdisk syslinux objcopy qemu-img"
@@ -35,10 +36,14 @@ kernel=$(bed_kernel_file)
 
 # Debian's kernel has its drivers as modules. LinuxKit's has them built in: its roots on a disk need no initrd.
 bed_system "$work/drivers"
-bed_modules "$work/drivers" $drivers
+bed_modules "$work/drivers" $drivers crc32c-intel $systems
+bed_module_order $drivers >"$work/drivers/lib/modules/order"
+for kind in $systems; do
+	bed_module_order crc32c-intel "$kind" >"$work/drivers/lib/modules/order.$kind"
+done
 install -m 755 "$own/drivers-init" "$work/drivers/init"
 bed_cpio "$work/drivers" | gzip -n >"$out/kit-drivers.img"
-bed_modules "$work/root" virtio_mmio virtio_blk virtio_net isofs evdev button
+bed_modules "$work/root" $drivers isofs evdev button
 
 # kernel+initrd, tar-kernel-initrd
 cp "$kernel" "$out/kit-kernel"
