@@ -189,11 +189,10 @@ static bool activate(struct virtio *virtio)
 	return true;
 }
 
-/* 6.1: without VERSION_1 there is only the legacy interface, which has no FEATURES_OK. */
+/* 6.1: a device may do without VERSION_1, which OSv's drivers do not know. */
 static bool features_acceptable(const struct virtio *virtio)
 {
-	return !(virtio->state.driver_features & ~virtio->features) &&
-	       virtio_has(virtio, VIRTIO_F_VERSION_1);
+	return !(virtio->state.driver_features & ~virtio->features);
 }
 
 /*
