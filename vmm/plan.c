@@ -350,16 +350,59 @@ static bool declares_virtio(const struct plan *plan)
 	return !plan->needs.linux_kernel || !plan->needs.acpi;
 }
 
+/* Made for Firecracker. */
+static bool linux_unikernel(const struct plan *plan)
+{
+	return plan->source.protocol == PROTOCOL_LINUX64 && !plan->needs.linux_kernel;
+}
+
+/* The size of the words that are for the kernel: up to `--`, or all. */
+static size_t kernel_words(const char *text)
+{
+	const char *at = text;
+
+	while ((at = strstr(at, "--"))) {
+		if ((at == text || at[-1] == ' ') && (at[2] == ' ' || !at[2]))
+			return (size_t)(at - text);
+		at += 2;
+	}
+	return strlen(text);
+}
+
 /*
  * What the monitor adds stands first, so that what the user gave wins where a kernel
- * takes the last, and a `--` for init stays at the end.
+ * takes the last, and a `--` for init stays at the end. Unikernels that have Linux's entry
+ * get it as Firecracker adds it, last but for `--`: Unikraft's first word is its name.
  */
+static int join_words(struct plan *plan, const char *own, const char *more, size_t size)
+{
+	bool last = linux_unikernel(plan);
+	char *given = calloc(1, size);
+	size_t split;
+
+	if (!given)
+		return log_error(-ENOMEM, "out of memory");
+	add_word(given, own);
+	add_word(given, more);
+	split = last ? kernel_words(given) : 0;
+	while (split && given[split - 1] == ' ')
+		split--;
+	memcpy(plan->cmdline, given, split);
+	add_word(plan->cmdline, plan->additions);
+	add_word(
+	        plan->cmdline, given + split + strspn(given + split, split ? " " : ""));
+	free(given);
+	return 0;
+}
+
 static int compose_cmdline(struct plan *plan)
 {
 	const struct config *config = plan->config;
 	const char *own = config->cmdline ? config->cmdline : plan->source.cmdline;
 	const char *more = config->arguments ? config->arguments : "";
 	char word[ARGUMENT_MAX], name[ARGUMENT_MAX];
+	bool given = *own || *more;
+	int error;
 	size_t size = strlen(own) + strlen(more) +
 	              strlen(arch_layout.linux_without_pci) +
 	              strlen(arch_layout.linux_untraced) +
@@ -370,7 +413,8 @@ static int compose_cmdline(struct plan *plan)
 	if (!plan->additions || !plan->cmdline)
 		return log_error(-ENOMEM, "out of memory");
 	if (!config->no_defaults) {
-		if (plan->source.protocol == PROTOCOL_MULTIBOOT)
+		if (plan->source.protocol == PROTOCOL_MULTIBOOT ||
+		        (linux_unikernel(plan) && !given && plan->virtio_count))
 			add_word(plan->additions, image_name(&plan->source, name));
 		if (plan->needs.linux_kernel)
 			add_linux_words(plan, own, more);
@@ -382,9 +426,9 @@ static int compose_cmdline(struct plan *plan)
 				add_word(plan->additions, word);
 		add_address(plan, own, more);
 	}
-	add_word(plan->cmdline, plan->additions);
-	add_word(plan->cmdline, own);
-	add_word(plan->cmdline, more);
+	error = join_words(plan, own, more, size);
+	if (error)
+		return error;
 	if (strlen(plan->cmdline) > boot_cmdline_max(&plan->source))
 		return log_error(-E2BIG,
 		        "--cmdline: %zu characters, of which Mayfly added %zu; '%s' "

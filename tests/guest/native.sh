@@ -107,6 +107,10 @@ runs multiboot_virtio	0 '^rng: ok$' '' --rng "$rng_multiboot"
 runs multiboot_refused	1 '' '^mayfly: --boot multiboot2: .* has no such header' --boot multiboot2 "$multiboot"
 runs linux64_entry	0 '^a  b$' '' "$linux64" -- 'a  b'
 runs pit		0 '^pit: 3 ticks' '' "$pit"
+# As Firecracker has it: the name, what the kernel takes, what the monitor adds, --, the program's.
+added='virtio_mmio\.device=4K@0xd0000000:5'
+runs linux64_words	0 "^cmdline +name x=1 $added -- a--b -- c$" '' --dry-run --rng "$linux64" -- name x=1 -- a--b -- c
+runs linux64_name	0 "^cmdline +linux64 $added$" '' --dry-run --rng "$linux64"
 runs dry_run_pc		0 '^legacy +PIC, PIT, port 0x61, CMOS clock, i8042$' '' --dry-run "$multiboot"
 runs dry_run_no_pc	0 '^legacy +none$' '' --dry-run "$exit"
 runs dry_run_bars	0 'virtio rng, interrupt 17, PCI 00:02.0 BAR 1; its BAR 0 ports 0x1080-0x10ff$' '' \
