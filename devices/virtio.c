@@ -189,16 +189,12 @@ static bool activate(struct virtio *virtio)
 	return true;
 }
 
-/* 6.1: a device may do without VERSION_1, which OSv's drivers do not know. */
-static bool features_acceptable(const struct virtio *virtio)
-{
-	return !(virtio->state.driver_features & ~virtio->features);
-}
-
 /*
  * 3.1.1: ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK, in this order, each at its time;
  * what is out of order is not set, which the driver sees when it reads the status back.
- * 2.1.1: bits are cleared by a reset only.
+ * 2.1.1: bits are cleared by a reset only. 2.2: a feature that was not offered may be refused;
+ * it is dropped, as other monitors do, for Unikraft takes one unasked. 6.1: nor has VERSION_1
+ * to be taken, which OSv does not know.
  */
 void virtio_set_status(struct virtio *virtio, uint32_t status)
 {
@@ -222,9 +218,8 @@ void virtio_set_status(struct virtio *virtio, uint32_t status)
 			continue;
 		if (!(status & steps[i]))
 			return;
-		if (steps[i] == VIRTIO_CONFIG_S_FEATURES_OK &&
-		        !features_acceptable(virtio))
-			return;
+		if (steps[i] == VIRTIO_CONFIG_S_FEATURES_OK)
+			virtio->state.driver_features &= virtio->features;
 		if (steps[i] == VIRTIO_CONFIG_S_DRIVER_OK && !activate(virtio))
 			return;
 		*current |= steps[i];

@@ -128,21 +128,19 @@ static void status_bits_come_in_order(void)
 	}
 }
 
-static void unknown_features_are_refused_and_known_ones_frozen(void)
+static void any_features_are_accepted_and_then_frozen(void)
 {
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		struct guest guest;
 		init(&guest, kind);
-		uint64_t offered = guest_offered(&guest);
-		CU_ASSERT_TRUE((offered & VERSION_1) != 0);
+		CU_ASSERT_TRUE((guest_offered(&guest) & VERSION_1) != 0);
 		guest_set(&guest, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
 		CU_ASSERT_EQUAL(guest_get(&guest, VIRTIO_MMIO_DEVICE_FEATURES), 0);
 		guest_set(&guest, VIRTIO_MMIO_DEVICE_FEATURES_SEL, UINT32_MAX);
 		CU_ASSERT_EQUAL(guest_get(&guest, VIRTIO_MMIO_DEVICE_FEATURES), 0);
 		for (unsigned bit = 0; bit < 64; bit++) {
 			guest_features_ok(&guest, VERSION_1 | UINT64_C(1) << bit);
-			bool taken = status(&guest) & FEATURES_OK;
-			CU_ASSERT_EQUAL(taken, (offered >> bit & 1) != 0);
+			CU_ASSERT_TRUE((status(&guest) & FEATURES_OK) != 0);
 		}
 		guest_features_ok(&guest, 0); /* not even VERSION_1: OSv */
 		CU_ASSERT_TRUE((status(&guest) & FEATURES_OK) != 0);
@@ -327,7 +325,7 @@ int main(void)
 	        UNIT(identity_and_absent_registers),
 	        UNIT(only_aligned_words_reach_registers),
 	        UNIT(status_bits_come_in_order),
-	        UNIT(unknown_features_are_refused_and_known_ones_frozen),
+	        UNIT(any_features_are_accepted_and_then_frozen),
 	        UNIT(absent_queues_have_no_registers),
 	        UNIT(queue_is_frozen_while_ready_and_from_driver_ok_on),
 	        UNIT(bad_queue_needs_reset_at_driver_ok),

@@ -283,6 +283,20 @@ static void interfaces_do_not_mix(void)
 	pci_guest_destroy(&guest);
 }
 
+static void features_that_were_not_offered_are_dropped(void)
+{
+	struct pci_guest guest;
+
+	init(&guest);
+	CU_ASSERT_EQUAL(modern_status(&guest, 3), 3);
+	modern_features(&guest, UINT32_MAX, UINT32_MAX);
+	CU_ASSERT_EQUAL(modern_status(&guest, 11), 11);
+	CU_ASSERT_EQUAL(modern_get(&guest, VIRTIO_PCI_COMMON_GF, 4), VERSION_1);
+	modern_set(&guest, VIRTIO_PCI_COMMON_GFSELECT, 0, 4);
+	CU_ASSERT_EQUAL(modern_get(&guest, VIRTIO_PCI_COMMON_GF, 4), 0x30000000);
+	pci_guest_destroy(&guest);
+}
+
 static void bad_queues_need_a_reset(void)
 {
 	static const uint16_t sizes[] = {0, 3, 128, 65535};
@@ -473,6 +487,7 @@ int main(void)
 	        UNIT(early_request_of_a_legacy_driver_is_not_lost),
 	        UNIT(queue_is_frozen_from_driver_ok_on),
 	        UNIT(interfaces_do_not_mix),
+	        UNIT(features_that_were_not_offered_are_dropped),
 	        UNIT(bad_queues_need_a_reset),
 	        UNIT(messages_take_the_place_of_the_line),
 	        UNIT(legacy_registers_grow_with_messages),
