@@ -56,6 +56,8 @@ run_linux() {
 	local status=0
 	guests/linux/verify.sh || status=$?
 	[ ! -e build/linux/kernel ] || guests/linux/test.sh boot || status=$?
+	[ ! -e build/riscv/linux/kernel ] || [ ! -e build/riscv/mayfly ] ||
+		BED_ARCH=riscv guests/linux/test.sh riscv || status=$?
 	return $status
 }
 

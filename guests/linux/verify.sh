@@ -13,14 +13,23 @@ not_ok() {
 	failures=1
 }
 
-# config_of ARCH: whether Kconfig makes every line of the fragments true.
-config_of() {
-	why=$(make -s linux-config ARCH="$1" CROSS_COMPILE="$(cross_of "$1")" 2>&1) &&
-		ok "linux_config_$1" || not_ok "linux_config_$1" "$(echo "$why" | grep '^linux: ' | head -n 1)"
+# made ARCH TARGET: what `make` had to say is in $why.
+made() {
+	cross=
+	[ "$1" = x86 ] || cross=riscv64-linux-gnu-
+	why=$(make -s "$2" ARCH="$1" CROSS_COMPILE=$cross 2>&1)
 }
 
-cross_of() {
-	[ "$1" = x86 ] || echo riscv64-linux-gnu-
+# config_of ARCH: whether Kconfig makes every line of the fragments true. What Debian cannot give is skipped; fetch.sh says
+# so in a line of this form.
+config_of() {
+	if made "$1" linux-source && made "$1" linux-config; then
+		ok "linux_config_$1"
+	elif echo "$why" | grep -q '^linux: no package\|^linux: the kernel'; then
+		echo "skip linux_config_$1: $(echo "$why" | grep '^linux: ' | tail -n 1)"
+	else
+		not_ok "linux_config_$1" "$(echo "$why" | grep -v '^  [A-Z]' | head -n 1)"
+	fi
 }
 
 # What LinuxKit appends to the root file system (moby/linuxkit.go, kernelFilter): files of root's, with names relative to
@@ -52,18 +61,11 @@ tar_of() {
 	fi
 }
 
-# What Debian cannot give is skipped; fetch.sh says so in a line of this form.
-if why=$(make -s linux-source 2>&1); then
-	config_of x86
-	if command -v riscv64-linux-gnu-gcc >/dev/null; then
-		config_of riscv
-	else
-		echo "skip linux_config_riscv: no riscv64-linux-gnu-gcc"
-	fi
-elif echo "$why" | grep -q '^linux: no package\|^linux: the kernel'; then
-	echo "skip linux_config: $(echo "$why" | grep '^linux: ' | tail -n 1)"
+config_of x86
+if command -v riscv64-linux-gnu-gcc >/dev/null; then
+	config_of riscv
 else
-	not_ok linux_config "$(echo "$why" | head -n 1)"
+	echo "skip linux_config_riscv: no riscv64-linux-gnu-gcc"
 fi
 for arch in x86 riscv; do
 	folder=build/linux
