@@ -13,13 +13,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "boot/decode.h"
 #include "boot/find.h"
 #include "boot/loader.h"
 #include "boot/sandbox.h"
 #include "vmm/log.h"
 
-enum { CHILD_CPU_S = 5, UNPACK_CPU_S = 60, COPY = 1 << 20 };
+enum { CHILD_CPU_S = 5, COPY = 1 << 20 };
 
 /* What a disk in an archive may have; its zeros take no memory. */
 #define UNPACKED (UINT64_C(4) << 30)
@@ -275,25 +274,9 @@ static int adopt(struct boot_source *source, const struct boot_medium *medium,
 	return error;
 }
 
-struct unpack {
-	const void *payload;
-	size_t payload_size;
-	int fd;
-	uint64_t *size; /* in memory that both have */
-};
-
-static int unpack_work(void *context, void *memory)
-{
-	const struct unpack *unpack = context;
-
-	return decode_tar(unpack->payload, unpack->payload_size, unpack->fd, UNPACKED,
-	        memory, unpack->size);
-}
-
 static int unpack_explain(const char *name, int error)
 {
 	switch (error) {
-	case 0:
 	case -ENOEXEC:
 		return error;
 	case -EFBIG:
@@ -320,48 +303,18 @@ static int unpack_explain(const char *name, int error)
 	}
 }
 
-/* As GCP has it: a tar archive in gzip with a disk as its first file, unpacked to `fd`. */
-static int disk_unpack(struct boot_source *source, int fd, uint64_t *size)
-{
-	const struct sandbox sandbox = {
-	        .cpu_s = UNPACK_CPU_S,
-	        .write_fd = fd,
-	        .write_size = UNPACKED,
-	        .memory = DECODE_MEMORY,
-	        .heap = DECODE_HEAP,
-	};
-	/* A file that is cut meanwhile is the end of the child alone. */
-	void *payload = mmap(NULL, source->kernel_size, PROT_READ, MAP_PRIVATE,
-	        source->kernel_fd, 0);
-	struct unpack unpack = {payload, source->kernel_size, fd, size};
-	int error;
-
-	if (payload == MAP_FAILED)
-		return log_error(-errno, "image: cannot map '%s': %s",
-		        source->kernel_path, strerror(errno));
-	error = sandbox_run(&sandbox, unpack_work, &unpack);
-	munmap(payload, source->kernel_size);
-	if (!error && (*size > UNPACKED || ftruncate(fd, (off_t)*size) < 0))
-		error = -EIO;
-	return unpack_explain(source->kernel_path, error);
-}
-
-/* Then the image lies in memory, where only this process finds it. */
+/* As GCP has it: a tar archive in gzip with a disk as its first file, unpacked to be read. */
 static int carton_open(struct boot_source *source, struct found *found)
 {
 	unsigned char magic[2];
-	int error;
 
 	if (boot_read(source, 0, magic, sizeof(magic)) || magic[0] != 0x1f ||
 	        magic[1] != 0x8b)
 		return 0;
-	source->disk_fd = memfd_create("disk", MFD_CLOEXEC);
+	source->disk_fd = boot_unpack_disk(source, UNPACKED, &found->files[0].size);
 	if (source->disk_fd < 0)
-		return log_error(-errno, "image: no memory");
+		return unpack_explain(source->kernel_path, source->disk_fd);
 	source->disk_unpacked = true;
-	error = disk_unpack(source, source->disk_fd, &found->files[0].size);
-	if (error)
-		return error;
 	source->origin_fd = source->kernel_fd;
 	source->has_origin = true;
 	source->kernel_fd = fcntl(source->disk_fd, F_DUPFD_CLOEXEC, 0);

@@ -91,6 +91,13 @@ int boot_probe(struct boot_source *source, enum boot_machine machine);
  * NULL. -ENOEXEC, silent: it is nothing of the kind; any other error is logged.
  */
 int boot_extract(struct boot_source *source, const struct boot_medium *medium);
+
+/*
+ * The disk of at most `most` bytes that is the first file in source's kernel, a tar archive in
+ * gzip: a file to read, which the cache may have kept, or the error, among them -ENOEXEC: it
+ * is no such archive. `size` must be in memory that a forked child shares.
+ */
+int boot_unpack_disk(const struct boot_source *source, uint64_t most, uint64_t *size);
 /*
  * unpack.c: if the kernel's file is one that was compressed, or an EFI program around such a
  * one, it becomes what is in it, if `probe` knows that. -ENOEXEC, silent: it is none.

@@ -54,6 +54,8 @@ struct payload {
 	bool light; /* decode_is_light() */
 	int origin; /* the file that names it; -1: none */
 	uint64_t unpacked_size; /* whole: at most */
+	uint64_t *
+	        disk_size; /* of a disk in a tar archive, in memory that is shared; or NULL */
 	uint32_t mark; /* its last bytes: of a kernel a CRC of all, up to Linux 6.16 */
 	void *data;    /* the copy, when there is one */
 };
@@ -128,6 +130,9 @@ static int work(void *context, void *memory)
 	const struct job *job = context;
 	const struct payload *payload = job->payload;
 
+	if (payload->disk_size)
+		return decode_tar(payload->data, payload->size, job->fd,
+		        payload->unpacked_size, memory, payload->disk_size);
 	return (payload->whole ? decode_archives : decode)(
 	        payload->data, payload->size, job->fd, payload->unpacked_size, memory);
 }
@@ -148,6 +153,10 @@ static int unpack(const struct payload *payload, int fd)
 	if (!error && !payload->whole &&
 	        ftruncate(fd, (off_t)payload->unpacked_size) < 0)
 		error = -errno;
+	if (!error && payload->disk_size &&
+	        (*payload->disk_size > payload->unpacked_size ||
+	                ftruncate(fd, (off_t)*payload->disk_size) < 0))
+		error = -EIO;
 	return error;
 }
 
@@ -597,4 +606,49 @@ void boot_unpack_initrds(struct boot_source *source, uint64_t memory, bool now)
 	        i++)
 		initrd_unpack(
 		        source, i, memory / INITRD_SHARE / source->initrd_count, now);
+}
+
+/* One that is too large to copy is not kept: while it is mapped it may change. */
+static int disk_unpack_once(struct payload *payload)
+{
+	void *data =
+	        mmap(NULL, payload->size, PROT_READ, MAP_PRIVATE, payload->file, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	payload->data = data;
+	return unpack_once(payload);
+}
+
+int boot_unpack_disk(const struct boot_source *source, uint64_t most, uint64_t *size)
+{
+	struct place place = {.dir = -1};
+	struct payload payload = {.file = source->kernel_fd,
+	        .size = source->kernel_size,
+	        .whole = true,
+	        .origin = source->kernel_fd,
+	        .unpacked_size = most,
+	        .disk_size = size};
+	struct stat stat;
+	int fd;
+
+	if (payload.size <= SIZE_FIELD)
+		return -ENOEXEC;
+	if (payload.size > PAYLOAD_MAX) {
+		fd = disk_unpack_once(&payload);
+	} else if (boot_read(source, payload.size - SIZE_FIELD, &payload.mark,
+	                   SIZE_FIELD)) {
+		fd = -EIO;
+	} else {
+		/* Not what an initrd of the same bytes would unpack to. */
+		payload.mark = ~payload.mark;
+		place.dir = cache_open();
+		fd = unpacked_open(&payload, &place);
+	}
+	if (fd >= 0 && fstat(fd, &stat) == 0)
+		*size = (uint64_t)stat.st_size;
+	if (fd >= 0)
+		place_settle(&place, fd, true);
+	payload_end(&payload, &place);
+	return fd;
 }
