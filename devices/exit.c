@@ -6,7 +6,6 @@
  * one; window 3 is a PM1 control register that knows only how to go to sleep for good.
  * None can be read.
  */
-
 #include "devices/devices.h"
 
 enum { WINDOW_EXIT, WINDOW_MARK, WINDOW_QEMU_EXIT, WINDOW_QEMU_PM1 };

@@ -6,7 +6,6 @@
  * 6). There are no interrupts. IBM PS/2 Technical Reference, "Keyboard and Auxiliary
  * Device Controller".
  */
-
 #include "devices/devices.h"
 
 enum { WINDOW_DATA, WINDOW_COMMAND };

@@ -1,5 +1,4 @@
 /* pvpanic: one port on which a dying kernel says so (QEMU docs/specs/pvpanic.rst). */
-
 #include "devices/devices.h"
 
 /*

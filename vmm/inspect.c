@@ -84,7 +84,6 @@ static void print_pci(const struct boot_source *source)
 
 static void print_text(const struct boot_source *source)
 {
-
 	printf("image     %s%s\n", source->name ? source->name : source->kernel_path,
 	        source->linuxkit ? " (LinuxKit)" : "");
 	printf("kind      %s\n", source->kind);

@@ -350,23 +350,32 @@ static bool declares_virtio(const struct plan *plan)
 	return !plan->needs.linux_kernel || !plan->needs.acpi;
 }
 
+static void add_virtio_words(struct plan *plan)
+{
+	char word[ARGUMENT_MAX];
+
+	for (unsigned i = 0; i < plan->virtio_count; i++)
+		if (!plan->virtio[i].slot &&
+		        arch_virtio_argument(word, sizeof(word), plan->virtio[i].base,
+		                plan->virtio[i].gsi))
+			add_word(plan->additions, word);
+}
+
 /* Made for Firecracker. */
 static bool linux_unikernel(const struct plan *plan)
 {
 	return plan->source.protocol == PROTOCOL_LINUX64 && !plan->needs.linux_kernel;
 }
 
-/* The size of the words that are for the kernel: up to `--`, or all. */
+/* Where the last of the words that are for the kernel ends. */
 static size_t kernel_words(const char *text)
 {
-	const char *at = text;
+	const char *at = text, *word;
+	size_t size, end = 0;
 
-	while ((at = strstr(at, "--"))) {
-		if ((at == text || at[-1] == ' ') && (at[2] == ' ' || !at[2]))
-			return (size_t)(at - text);
-		at += 2;
-	}
-	return strlen(text);
+	while ((word = next_word(&at, &size)))
+		end = (size_t)(word + size - text);
+	return end;
 }
 
 /*
@@ -385,8 +394,6 @@ static int join_words(struct plan *plan, const char *own, const char *more, size
 	add_word(given, own);
 	add_word(given, more);
 	split = last ? kernel_words(given) : 0;
-	while (split && given[split - 1] == ' ')
-		split--;
 	memcpy(plan->cmdline, given, split);
 	add_word(plan->cmdline, plan->additions);
 	add_word(
@@ -400,7 +407,7 @@ static int compose_cmdline(struct plan *plan)
 	const struct config *config = plan->config;
 	const char *own = config->cmdline ? config->cmdline : plan->source.cmdline;
 	const char *more = config->arguments ? config->arguments : "";
-	char word[ARGUMENT_MAX], name[ARGUMENT_MAX];
+	char name[ARGUMENT_MAX];
 	bool given = *own || *more;
 	int error;
 	size_t size = strlen(own) + strlen(more) +
@@ -418,12 +425,8 @@ static int compose_cmdline(struct plan *plan)
 			add_word(plan->additions, image_name(&plan->source, name));
 		if (plan->needs.linux_kernel)
 			add_linux_words(plan, own, more);
-		for (unsigned i = 0; declares_virtio(plan) && i < plan->virtio_count;
-		        i++)
-			if (!plan->virtio[i].slot &&
-			        arch_virtio_argument(word, sizeof(word),
-			                plan->virtio[i].base, plan->virtio[i].gsi))
-				add_word(plan->additions, word);
+		if (declares_virtio(plan))
+			add_virtio_words(plan);
 		add_address(plan, own, more);
 	}
 	error = join_words(plan, own, more, size);
