@@ -525,6 +525,27 @@ static int archive_take(struct job *job, const unsigned char *data, size_t size)
 	return error;
 }
 
+/* 1: it is one. */
+static int header_take(struct job *job, const unsigned char *data, size_t size)
+{
+	(void)job;
+	return size >= TAR_BLOCK && tar_is_header(data) ? 1 : -ENOEXEC;
+}
+
+bool decode_starts_tar(const void *payload, size_t payload_size, void *memory)
+{
+	struct job job = {
+	        .payload = payload,
+	        .size = payload_size,
+	        .arena = {memory, DECODE_MEMORY},
+	};
+
+	if (format_find(payload, payload_size) != formats)
+		return false;
+	job.chunk = arena_take(&job.arena, CHUNK);
+	return gzip_stream(&job, header_take) == 1;
+}
+
 int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
         void *memory, uint64_t *size)
 {

@@ -38,6 +38,9 @@ int decode(
 int decode_tar(const void *payload, size_t payload_size, int fd, uint64_t limit,
         void *memory, uint64_t *size);
 
+/* Whether that may be such an archive, by its first bytes; it may be cut behind 64 KiB. */
+bool decode_starts_tar(const void *payload, size_t payload_size, void *memory);
+
 /*
  * Unpacks an initrd: one compressed archive after the other, each then at a multiple of 4
  * bytes; what follows them and is not compressed stays as it is, up to its end (Linux's

@@ -42,6 +42,7 @@ enum {
 	PAYLOAD_MAX = 256 << 20,
 	CHILD_CPU_S = 60,
 	SIZE_FIELD = 4,
+	START = 64 << 10, /* of an archive, to see whether it is one */
 	/* Twice in the guest's memory, as an initrd and as files: a quarter of it. */
 	INITRD_SHARE = 8,
 };
@@ -217,6 +218,14 @@ static bool name_file(const struct payload *payload, char name[CACHE_NAME])
 	       cache_name_file(payload->origin, payload->mark, name);
 }
 
+/* What is kept of the file as it is; -1: nothing. */
+static int named_open(const struct payload *payload, struct place *place)
+{
+	return place->dir >= 0 && name_file(payload, place->file)
+	               ? cache_find(place->dir, place->file)
+	               : -1;
+}
+
 /*
  * What was unpacked before; -ENOENT: nothing was, and the payload is now copied. The file's
  * name is taken before and after that: it must be of that very content. `quickly`: a file
@@ -225,10 +234,8 @@ static bool name_file(const struct payload *payload, char name[CACHE_NAME])
 static int kept_open(struct payload *payload, struct place *place, bool quickly)
 {
 	char after[CACHE_NAME];
-	int fd = -1, error;
+	int fd = named_open(payload, place), error;
 
-	if (place->dir >= 0 && name_file(payload, place->file))
-		fd = cache_find(place->dir, place->file);
 	if (fd >= 0)
 		return fd;
 	if (quickly && *place->file &&
@@ -608,6 +615,33 @@ void boot_unpack_initrds(struct boot_source *source, uint64_t memory, bool now)
 		        source, i, memory / INITRD_SHARE / source->initrd_count, now);
 }
 
+static int start_work(void *context, void *memory)
+{
+	const struct payload *start = context;
+
+	return decode_starts_tar(start->data, start->size, memory) ? 0 : -ENOEXEC;
+}
+
+/* Before all of it is copied, for a compressed kernel is asked the same; 0, or the error. */
+static int disk_start(const struct payload *payload)
+{
+	const struct sandbox sandbox = {
+	        .cpu_s = CHILD_CPU_S,
+	        .write_fd = -1,
+	        .memory = DECODE_MEMORY,
+	        .heap = DECODE_HEAP,
+	};
+	struct payload start = {.file = payload->file,
+	        .size = payload->size < START ? payload->size : START};
+	int error = payload_copy(&start);
+
+	if (!error)
+		error = sandbox_run(&sandbox, start_work, &start);
+	if (start.data)
+		munmap(start.data, start.size);
+	return error;
+}
+
 /* One that is too large to copy is not kept: while it is mapped it may change. */
 static int disk_unpack_once(struct payload *payload)
 {
@@ -630,12 +664,13 @@ int boot_unpack_disk(const struct boot_source *source, uint64_t most, uint64_t *
 	        .unpacked_size = most,
 	        .disk_size = size};
 	struct stat stat;
-	int fd;
+	int fd, error;
 
 	if (payload.size <= SIZE_FIELD)
 		return -ENOEXEC;
 	if (payload.size > PAYLOAD_MAX) {
-		fd = disk_unpack_once(&payload);
+		error = disk_start(&payload);
+		fd = error ? error : disk_unpack_once(&payload);
 	} else if (boot_read(source, payload.size - SIZE_FIELD, &payload.mark,
 	                   SIZE_FIELD)) {
 		fd = -EIO;
@@ -643,7 +678,11 @@ int boot_unpack_disk(const struct boot_source *source, uint64_t most, uint64_t *
 		/* Not what an initrd of the same bytes would unpack to. */
 		payload.mark = ~payload.mark;
 		place.dir = cache_open();
-		fd = unpacked_open(&payload, &place);
+		fd = named_open(&payload, &place);
+		if (fd < 0) {
+			error = disk_start(&payload);
+			fd = error ? error : unpacked_open(&payload, &place);
+		}
 	}
 	if (fd >= 0 && fstat(fd, &stat) == 0)
 		*size = (uint64_t)stat.st_size;
