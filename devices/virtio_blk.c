@@ -239,23 +239,23 @@ static bool start_next(struct virtio_blk *blk, uint64_t *bytes)
 }
 
 /*
- * Starts what the ring holds, as one batch for the kernel; again while that made room. It
- * ends with an empty ring, or with requests under way whose end leads back here, or with
- * a call for later.
+ * Starts what the ring holds, as one batch for the kernel; again if all slots were taken and
+ * that made room, for what ended in there may be all that was under way. So it ends with an
+ * empty ring, or with requests under way whose end leads back here, or with a call for later.
  */
 static void run(struct virtio_blk *blk)
 {
-	unsigned started = 0, before;
+	unsigned started = 0;
 	uint64_t bytes = 0;
-	bool enough;
+	bool enough, full;
 
 	do {
-		before = started;
 		while (!(enough = started >= KICK_MAX || bytes >= KICK_BYTES) &&
 		        start_next(blk, &bytes))
 			started++;
+		full = blk->free_count == 0;
 		disk_flush_queue(blk->disk);
-	} while (started > before && !enough);
+	} while (full && blk->free_count > 0 && !enough);
 	virtio_notify(&blk->virtio, 0);
 	if (enough)
 		virtio_kick_later(&blk->virtio, 0);
