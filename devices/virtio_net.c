@@ -146,6 +146,9 @@ static long take_frame(struct virtio_net *net)
 	net->iov[count++] = (struct iovec){net->spill, sizeof(net->spill)};
 	long got = net->nic->type->receive(net->nic, net->iov, count,
 	        chain->in_size + HEADER - header + sizeof(net->spill));
+	/* What `spill` could not hold. */
+	if (got > NIC_FRAME_MAX)
+		return -EMSGSIZE;
 	return got < HEADER ? got : got - (long)(HEADER - header);
 }
 

@@ -65,7 +65,7 @@ static uint8_t pattern(size_t i)
 static long fake_receive(
         struct nic *nic, const struct iovec *iov, unsigned count, size_t size)
 {
-	static uint8_t frame[NIC_FRAME_MAX];
+	static uint8_t frame[2 * NIC_FRAME_MAX];
 
 	(void)nic;
 	if (fake.first == fake.count)
@@ -370,6 +370,24 @@ static void frame_beyond_a_full_ring_is_dropped(void)
 	down();
 }
 
+/* As a tap may bring: an interface's largest frame is the host's to set. */
+static void frame_beyond_the_largest_is_dropped(void)
+{
+	up(MERGE, 8);
+	post_one(RX, 60000);
+	virtio_kick(bed.virtio, RX);
+	arrive(NIC_FRAME_MAX + 4096);
+	CU_ASSERT_EQUAL(used(RX)->idx, 0);
+	CU_ASSERT_EQUAL(fake.events, POLLIN);
+	arrive(NIC_FRAME_MAX);
+	CU_ASSERT_EQUAL(used(RX)->idx, 0);
+	post_one(RX, 60000);
+	virtio_kick(bed.virtio, RX);
+	CU_ASSERT_EQUAL(used(RX)->idx, 2);
+	CU_ASSERT_EQUAL(used(RX)->ring[1].len, NIC_FRAME_MAX - 60000);
+	down();
+}
+
 static void frame_beyond_an_unmergeable_buffer_is_dropped(void)
 {
 	uint64_t buffer;
@@ -592,6 +610,7 @@ int main(void)
 	        UNIT(large_frame_fills_merged_buffers),
 	        UNIT(frame_waits_for_more_buffers),
 	        UNIT(frame_beyond_a_full_ring_is_dropped),
+	        UNIT(frame_beyond_the_largest_is_dropped),
 	        UNIT(frame_beyond_an_unmergeable_buffer_is_dropped),
 	        UNIT(no_buffers_then_refill),
 	        UNIT(buffer_below_the_header_needs_reset),
