@@ -3,24 +3,30 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/loop.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-void virtio_init(struct virtio *virtio, const struct virtio_type *type,
-        struct device_host *host, uint64_t features, void *config)
+void *virtio_create(size_t size, const struct virtio_type *type,
+        struct device_host *host, uint64_t features)
 {
-	memset(virtio, 0, sizeof(*virtio));
+	struct virtio *virtio = calloc(1, size);
+
+	if (!virtio) {
+		log_error(-ENOMEM, "%s: out of memory", type->name);
+		return NULL;
+	}
 	virtio->type = type;
 	virtio->host = host;
 	virtio->features = features | BIT(VIRTIO_F_VERSION_1) |
 	                   BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 	                   BIT(VIRTIO_RING_F_EVENT_IDX);
-	virtio->config = config;
 	for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
 		virtio->queues[i].state = &virtio->state.queues[i];
+	return virtio;
 }
 
 void virtio_destroy(struct virtio *virtio)
@@ -34,8 +40,9 @@ void virtio_destroy(struct virtio *virtio)
 	if (virtio->lock)
 		pthread_mutex_unlock(virtio->lock);
 	loop_timer_destroy(virtio->later);
-	virtio->later = NULL;
-	virtio->type->destroy(virtio);
+	if (virtio->type->destroy)
+		virtio->type->destroy(virtio);
+	free(virtio);
 }
 
 int virtio_attach(struct virtio *virtio)
@@ -147,7 +154,7 @@ static void reset(struct virtio *virtio)
 {
 	uint32_t generation = virtio->state.config_generation;
 
-	if (virtio->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (virtio->type->reset && virtio->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		virtio->type->reset(virtio);
 	stop_queues(virtio);
 	virtio->later_queues = 0;
@@ -185,7 +192,8 @@ static bool activate(struct virtio *virtio)
 		return false;
 	}
 	virtio->state.status |= VIRTIO_CONFIG_S_DRIVER_OK;
-	virtio->type->activate(virtio);
+	if (virtio->type->activate)
+		virtio->type->activate(virtio);
 	return true;
 }
 
@@ -322,11 +330,16 @@ static bool config_has(const struct virtio *virtio, uint64_t offset, unsigned si
 	return offset <= config_size && size <= config_size - offset;
 }
 
+static char *config_at(const struct virtio *virtio, uint64_t offset)
+{
+	return (char *)virtio + virtio->type->config_offset + offset;
+}
+
 void virtio_config_read(
         const struct virtio *virtio, uint64_t offset, void *data, unsigned size)
 {
 	if (config_has(virtio, offset, size))
-		memcpy(data, (const char *)virtio->config + offset, size);
+		memcpy(data, config_at(virtio, offset), size);
 }
 
 /* A device whose configuration the driver may write says so. */
@@ -335,7 +348,7 @@ void virtio_config_write(
 {
 	if (!config_has(virtio, offset, size) || !virtio->type->config_written)
 		return;
-	memcpy((char *)virtio->config + offset, data, size);
+	memcpy(config_at(virtio, offset), data, size);
 	virtio->type->config_written(virtio, offset, size);
 }
 

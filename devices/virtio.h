@@ -26,19 +26,20 @@ struct virtio_type {
 	uint16_t device_id;
 	unsigned queue_count;
 	unsigned queue_size; /* the largest that is offered */
-	size_t config_size;  /* of the device's configuration space */
+	/* The configuration space, little-endian bytes inside the device; size 0: none. */
+	size_t config_offset, config_size;
 	/*
 	 * Once, when the transport has supplied lock and interrupt: start the back end.
 	 * 0 or -Exxx (logged); or NULL.
 	 */
 	int (*attach)(struct virtio *virtio);
-	/* DRIVER_OK was set: the queues are started, features are final. */
+	/* DRIVER_OK was set: the queues are started, features are final; or NULL. */
 	void (*activate)(struct virtio *virtio);
 	/* The guest notified queue `queue`. Work per call is bounded. */
 	void (*kick)(struct virtio *virtio, unsigned queue);
 	/*
 	 * Only after activate: afterwards nothing of the host touches guest memory for
-	 * this device. The queues are stopped when it returns.
+	 * this device. The queues are stopped when it returns. NULL: nothing ever does.
 	 */
 	void (*reset)(struct virtio *virtio);
 	/* The guest wrote to the configuration space (already stored there); or NULL. */
@@ -49,7 +50,7 @@ struct virtio_type {
 	 */
 	void (*pause)(struct virtio *virtio);
 	void (*resume)(struct virtio *virtio);
-	void (*destroy)(struct virtio *virtio);
+	void (*destroy)(struct virtio *virtio); /* what it owns beside its own memory */
 };
 
 /* Guest-visible; saved in snapshots. */
@@ -74,7 +75,6 @@ struct virtio {
 	void (*interrupt)(struct virtio *virtio, uint32_t status_bit, unsigned queue);
 	void *transport;
 	uint64_t features; /* offered, VIRTIO_F_VERSION_1 included */
-	void *config;      /* config_size bytes, little-endian, inside the device */
 	struct virtio_state state;
 	struct virtqueue queues[VIRTIO_QUEUES];
 	bool paused;
@@ -83,10 +83,14 @@ struct virtio {
 	struct log_counter broken;
 };
 
-/* Fills the common part; VERSION_1, INDIRECT_DESC and EVENT_IDX are added to `features`. */
-void virtio_init(struct virtio *virtio, const struct virtio_type *type,
-        struct device_host *host, uint64_t features, void *config);
-void virtio_destroy(struct virtio *virtio); /* takes NULL */
+/*
+ * Zeroed memory for a device of `size` bytes, whose first member is a struct virtio, filled;
+ * NULL (logged) without any. VERSION_1, INDIRECT_DESC and EVENT_IDX are added to `features`.
+ */
+void *virtio_create(size_t size, const struct virtio_type *type,
+        struct device_host *host, uint64_t features);
+/* Calls the type's destroy, and frees the device; takes NULL. */
+void virtio_destroy(struct virtio *virtio);
 
 /* Whether DRIVER_OK is set and the device neither failed nor needs a reset. */
 bool virtio_active(const struct virtio *virtio);

@@ -280,11 +280,6 @@ static int blk_attach(struct virtio *virtio)
 	        blk_settled, blk);
 }
 
-static void blk_activate(struct virtio *virtio)
-{
-	(void)virtio;
-}
-
 static void blk_drain(struct virtio *virtio)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)virtio;
@@ -304,7 +299,6 @@ static void blk_destroy(struct virtio *virtio)
 
 	disk_close(blk->disk);
 	free(blk->requests);
-	free(blk);
 }
 
 static const struct virtio_type blk_type = {
@@ -313,16 +307,17 @@ static const struct virtio_type blk_type = {
         .device_id = VIRTIO_ID_BLOCK,
         .queue_count = 1,
         .queue_size = QUEUE_SIZE,
+        .config_offset = offsetof(struct virtio_blk, config),
         /* 5.2.4: up to and with write_zeroes_may_unmap and its padding. */
         .config_size = offsetof(struct virtio_blk_config, unused1) + 3,
         .attach = blk_attach,
-        .activate = blk_activate,
         .kick = blk_kick,
         .reset = blk_reset,
         .pause = blk_drain,
         .destroy = blk_destroy,
 };
 
+/* What `info` says, as the driver is told: the configuration, and the features. */
 static uint64_t fill_config(
         struct virtio_blk_config *config, const struct disk_info *info)
 {
@@ -350,17 +345,20 @@ struct virtio *virtio_blk_create(
         struct device_host *host, struct disk *disk, const char *id)
 {
 	const struct disk_info *info = disk_info(disk);
-	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	struct virtio_blk *blk = virtio_create(sizeof(*blk), &blk_type, host, 0);
 
-	if (blk)
-		blk->requests = calloc(REQUESTS, sizeof(*blk->requests));
-	if (!blk || !blk->requests) {
-		log_error(-ENOMEM, "virtio-blk: out of memory");
-		free(blk);
+	if (!blk) {
 		disk_close(disk);
 		return NULL;
 	}
 	blk->disk = disk;
+	blk->requests = calloc(REQUESTS, sizeof(*blk->requests));
+	if (!blk->requests) {
+		log_error(-ENOMEM, "virtio-blk: out of memory");
+		virtio_destroy(&blk->virtio);
+		return NULL;
+	}
+	blk->virtio.features |= fill_config(&blk->config, info);
 	blk->sectors = info->size / SECTOR;
 	if (id)
 		memcpy(blk->id, id, strnlen(id, sizeof(blk->id)));
@@ -368,7 +366,5 @@ struct virtio *virtio_blk_create(
 		blk->free[blk->free_count] = REQUESTS - 1 - blk->free_count;
 		blk->free_count++;
 	}
-	virtio_init(&blk->virtio, &blk_type, host, fill_config(&blk->config, info),
-	        &blk->config);
 	return &blk->virtio;
 }

@@ -4,10 +4,8 @@
  * before, or without, any queue.
  */
 #include <endian.h>
-#include <errno.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 
 #include "devices/console.h"
 #include "devices/virtio.h"
@@ -15,13 +13,13 @@
 
 enum { QUEUE_INPUT, QUEUE_OUTPUT, QUEUES };
 
-/* What one notification can make the host do before others get their turn. */
 /*
  * Linux drops what it finds in the input queue until the console is registered, some time
  * after it has filled that queue, and nothing tells when. Input rests for so long.
  */
 enum { SETTLE_NS = 200000000 };
 
+/* What one notification can make the host do before others get their turn. */
 enum { QUEUE_SIZE = 64, KICK_CHAINS = 64, KICK_BYTES = 64 << 10 };
 
 struct virtio_console {
@@ -195,7 +193,6 @@ static void console_reset(struct virtio *virtio)
 static void virtio_console_destroy(struct virtio *virtio)
 {
 	loop_timer_destroy(of(virtio)->settle);
-	free(virtio);
 }
 
 static const struct virtio_type console_type = {
@@ -204,6 +201,7 @@ static const struct virtio_type console_type = {
         .device_id = VIRTIO_ID_CONSOLE,
         .queue_count = QUEUES,
         .queue_size = QUEUE_SIZE,
+        .config_offset = offsetof(struct virtio_console, config),
         .config_size = sizeof(struct virtio_console_config),
         .attach = console_attach_virtio,
         .activate = console_activate,
@@ -217,13 +215,11 @@ struct virtio *virtio_console_create(struct device_host *host, struct console *c
 {
 	const uint64_t features =
 	        1 << VIRTIO_CONSOLE_F_SIZE | 1 << VIRTIO_CONSOLE_F_EMERG_WRITE;
-	struct virtio_console *device = calloc(1, sizeof(*device));
+	struct virtio_console *device =
+	        virtio_create(sizeof(*device), &console_type, host, features);
 
-	if (!device) {
-		log_error(-ENOMEM, "virtio-console: out of memory");
+	if (!device)
 		return NULL;
-	}
-	virtio_init(&device->virtio, &console_type, host, features, &device->config);
 	device->console = console;
 	fill_config(device);
 	return &device->virtio;

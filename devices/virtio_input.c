@@ -2,11 +2,9 @@
  * A power button for machines without ACPI: an input device (VIRTIO 1.2, 5.8) with one key.
  * Its configuration space answers what `select` and `subsel` ask for.
  */
-#include <errno.h>
 #include <linux/input-event-codes.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_input.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio.h"
@@ -30,7 +28,8 @@ static void answer(struct virtio *virtio, size_t offset, size_t size)
 	static const char name[] = "Power Button";
 	struct virtio_input_config *config = &of(virtio)->config;
 
-	(void)offset, (void)size;
+	(void)offset;
+	(void)size;
 	config->size = 0;
 	memset(&config->u, 0, sizeof(config->u));
 	if (config->select == VIRTIO_INPUT_CFG_ID_NAME) {
@@ -92,44 +91,19 @@ bool virtio_input_press(struct virtio *virtio)
 	return sent;
 }
 
-static void activate(struct virtio *virtio)
-{
-	(void)virtio;
-}
-
-/* Nothing is ever under way. */
-static void reset(struct virtio *virtio)
-{
-	(void)virtio;
-}
-
-static void destroy(struct virtio *virtio)
-{
-	free(virtio);
-}
-
 static const struct virtio_type input_type = {
         .name = "virtio-input",
         .help = "a power button",
         .device_id = VIRTIO_ID_INPUT,
         .queue_count = QUEUES,
         .queue_size = QUEUE_SIZE,
+        .config_offset = offsetof(struct virtio_input, config),
         .config_size = sizeof(struct virtio_input_config),
-        .activate = activate,
         .kick = kick,
-        .reset = reset,
         .config_written = answer,
-        .destroy = destroy,
 };
 
 struct virtio *virtio_input_create(struct device_host *host)
 {
-	struct virtio_input *input = calloc(1, sizeof(*input));
-
-	if (!input) {
-		log_error(-ENOMEM, "virtio-input: out of memory");
-		return NULL;
-	}
-	virtio_init(&input->virtio, &input_type, host, 0, &input->config);
-	return &input->virtio;
+	return virtio_create(sizeof(struct virtio_input), &input_type, host, 0);
 }

@@ -15,7 +15,6 @@
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/nic.h"
@@ -350,10 +349,7 @@ static void net_reset(struct virtio *virtio)
 
 static void net_destroy(struct virtio *virtio)
 {
-	struct virtio_net *net = (struct virtio_net *)virtio;
-
-	nic_close(net->nic);
-	free(net);
+	nic_close(((struct virtio_net *)virtio)->nic);
 }
 
 static const struct virtio_type net_type = {
@@ -362,6 +358,7 @@ static const struct virtio_type net_type = {
         .device_id = VIRTIO_ID_NET,
         .queue_count = QUEUES,
         .queue_size = VIRTQUEUE_MAX,
+        .config_offset = offsetof(struct virtio_net, config),
         .config_size = offsetof(struct virtio_net_config, max_virtqueue_pairs),
         .attach = net_attach,
         .activate = net_activate,
@@ -373,17 +370,14 @@ static const struct virtio_type net_type = {
 
 struct virtio *virtio_net_create(struct device_host *host, struct nic *nic)
 {
-	struct virtio_net *net = calloc(1, sizeof(*net));
+	struct virtio_net *net = virtio_create(sizeof(*net), &net_type, host,
+	        nic->type->features | BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |
+	                BIT(VIRTIO_NET_F_MRG_RXBUF));
 
 	if (!net) {
 		nic_close(nic);
-		log_error(-ENOMEM, "virtio-net: out of memory");
 		return NULL;
 	}
-	virtio_init(&net->virtio, &net_type, host,
-	        nic->type->features | BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |
-	                BIT(VIRTIO_NET_F_MRG_RXBUF),
-	        &net->config);
 	net->nic = nic;
 	memcpy(net->config.mac, nic->mac, sizeof(net->config.mac));
 	net->config.status = VIRTIO_NET_S_LINK_UP;

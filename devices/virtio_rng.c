@@ -1,16 +1,11 @@
 #include <errno.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 #include "devices/virtio.h"
 
 /* What one request and one notification can make the host compute. */
 enum { RNG_QUEUE_SIZE = 64, RNG_REQUEST_MAX = 64 << 10, RNG_KICK_MAX = 16 };
-
-struct virtio_rng {
-	struct virtio virtio;
-};
 
 /* 5.4.6: fills the device-writable part; fewer bytes than asked for are legal. */
 static uint32_t fill(const struct chain *chain)
@@ -51,42 +46,16 @@ static void rng_kick(struct virtio *virtio, unsigned queue)
 	virtio_kick_later(virtio, queue);
 }
 
-static void rng_activate(struct virtio *virtio)
-{
-	(void)virtio;
-}
-
-/* Nothing is ever under way. */
-static void rng_reset(struct virtio *virtio)
-{
-	(void)virtio;
-}
-
-static void rng_destroy(struct virtio *virtio)
-{
-	free(virtio);
-}
-
 static const struct virtio_type rng_type = {
         .name = "virtio-rng",
         .help = "random numbers from the host's getrandom(2)",
         .device_id = VIRTIO_ID_RNG,
         .queue_count = 1,
         .queue_size = RNG_QUEUE_SIZE,
-        .activate = rng_activate,
         .kick = rng_kick,
-        .reset = rng_reset,
-        .destroy = rng_destroy,
 };
 
 struct virtio *virtio_rng_create(struct device_host *host)
 {
-	struct virtio_rng *rng = calloc(1, sizeof(*rng));
-
-	if (!rng) {
-		log_error(-ENOMEM, "virtio-rng: out of memory");
-		return NULL;
-	}
-	virtio_init(&rng->virtio, &rng_type, host, 0, NULL);
-	return &rng->virtio;
+	return virtio_create(sizeof(struct virtio), &rng_type, host, 0);
 }
