@@ -6,9 +6,9 @@ build=$PWD/${BUILD:-build} guests=$PWD/${BUILD:-build}/guests
 [ -x "$build/mayfly" ] || { echo "not ok ${0##*/}: no $build/mayfly: run make first"; exit 1; }
 work=$(mktemp -d) || exit 1
 mayfly=$work/mayfly via= input=/dev/null failures=0 namespace=
-export TMPDIR=$work/tmp
+export TMPDIR=$work/tmp XDG_CACHE_HOME=$work/cache
 unset http_proxy
-chmod 755 "$work" && mkdir "$work/cwd" "$work/tmp" && cp "$build/mayfly" "$mayfly"
+chmod 755 "$work" && mkdir "$work/cwd" "$work/tmp" "$work/cache" && cp "$build/mayfly" "$mayfly"
 cd "$work/cwd" || exit 1
 
 # The monitors of this script that live.
