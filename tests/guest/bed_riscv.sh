@@ -6,7 +6,7 @@ bed=${BED_DIR:-$top/build/riscv/bed}
 monitor=${BED_MONITOR:-$top/build/riscv/mayfly}
 build=$top/build/riscv
 cross=riscv64-linux-gnu-
-bed_limit=1200
+bed_limit=1800
 sysroot=$build/sysroot
 
 l2_modules="virtio_mmio virtio_blk virtio_net virtio-rng virtio_input evdev"

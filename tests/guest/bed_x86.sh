@@ -3,7 +3,7 @@
 build=$top/build
 bed=${BED_DIR:-$top/build/bed}
 monitor=${BED_MONITOR:-$top/build/mayfly}
-bed_limit=900
+bed_limit=1800
 packages="linux-image-cloud-amd64 busybox-static"
 
 # Loaded by the guest's init, in this order after what they depend on.

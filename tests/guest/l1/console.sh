@@ -51,7 +51,7 @@ equal blocked_stdout_does_not_stop_the_guest "0:went on" "$status:$(head -n 1 al
 truncate -s 0 alive.img
 truncate -s 1M alive.img
 {
-	mayfly run --mem 256M --disk alive.img /guests/debian -- mayfly.test=flood </dev/null 2>errors
+	timeout -s KILL "$limit" mayfly run --mem 256M --disk alive.img /guests/debian -- mayfly.test=flood </dev/null 2>errors
 	echo $? >status
 } | head -c 100 >/dev/null
 equal closed_stdout_does_not_end_the_guest "0:went on" "$(cat status):$(head -n 1 alive.img)"

@@ -42,7 +42,7 @@ truncate -s 64M ext4.img
 mkfs.ext4 -q ext4.img
 start_guest --mem 256M --disk ext4.img /guests/debian -- mayfly.test=disk_kill
 wait_said synced
-timeout -s KILL 20 mayfly run --disk ext4.img /guests/debian </dev/null >second 2>&1
+timeout -s KILL "$limit" mayfly run --disk ext4.img /guests/debian </dev/null >second 2>&1
 equal disk_in_use_is_refused 1 "$?"
 check disk_in_use_is_named grep -q ext4.img second
 kill -KILL "$pid"

@@ -25,7 +25,7 @@ x86_64)
 	;;
 esac
 
-start_guest --mem 256M /guests/debian -- mayfly.test=boot mayfly.argument=button
+start_guest --mem 256M --grace 60 /guests/debian -- mayfly.test=boot mayfly.argument=button
 wait_said button && sleep 1
 kill -TERM "$pid"
 end_guest

@@ -32,7 +32,7 @@ runs net_tap 0 '^net: ok$' --net tap=t0,id=service $hvt/net -- subnet=9
 runs net_user 0 '^net: ok$' --net user,id=service $hvt/net
 
 start_guest $hvt/idle
-wait_for 20 grep -q '^idle$' console
+wait_for "$limit" grep -q '^idle$' console
 before=$(ticks)
 sleep 2
 check hvt_idle_uses_no_cpu [ $(($(ticks) - before)) -le 1 ]
@@ -48,9 +48,9 @@ for build in "" _multiboot; do
 	runs smp$build 0 '^smp: 2 CPUs$' --cpus 2 /guests/smp$build -- cpus=2
 	runs disk$build 0 '2048 sectors ok' --disk first /guests/blk$build
 	start_guest --net user,publish=8088:80 /guests/http$build
-	wait_for 60 grep -q '^http: listening' console
-	page=$(timeout 20 wget -q -O - http://127.0.0.1:8088/)
-	timeout 20 wget -q -O /dev/null http://127.0.0.1:8088/exit/5
+	wait_for "$limit" grep -q '^http: listening' console
+	page=$(timeout 120 wget -q -O - http://127.0.0.1:8088/)
+	timeout 120 wget -q -O /dev/null http://127.0.0.1:8088/exit/5
 	end_guest
 	equal "net$build" "Hello from Mayfly over HTTP:5" "$page:$status"
 done
@@ -94,7 +94,7 @@ for image in /solo5/test_*.hvt; do
 		/bin/ping -V 2>&1 | grep -q iputils || { skip hvt_solo5_net_ring "no such ping"; continue; }
 		ip addr add 10.0.0.1/24 dev t0
 		start_guest --net tap=t0,id=service0 $image
-		wait_for 20 grep -q '^Target' console
+		wait_for "$limit" grep -q '^Target' console
 		/bin/ping -fq -c 10000 -p deadbeef 10.0.0.2 >/dev/null
 		end_guest
 		equal hvt_solo5_net_ring "0:1" "$status:$(grep -c SUCCESS console)"

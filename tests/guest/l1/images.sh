@@ -2,10 +2,10 @@
 
 cd /images || { not_ok images "there are none"; return; }
 port=8100
-limit=240
+limit=600
 
 page() {
-	timeout 20 wget -q -O page "http://127.0.0.1:$port/" 2>/dev/null
+	timeout 120 wget -q -O page "http://127.0.0.1:$port/" 2>/dev/null
 }
 
 # start_web ARGUMENTS...: the page is there, or the monitor has ended.

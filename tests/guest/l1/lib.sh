@@ -2,9 +2,10 @@
 
 cmdline=$(cat /guests/debian-cmdline)
 shown=no
-limit=90 # seconds for one guest, from exec to the end of the monitor
-# An emulated guest of an emulated host takes its time.
-[ "$(uname -m)" != riscv64 ] || limit=240
+# Seconds for one guest, from exec to the end of the monitor. It takes 10, or 30 on RISC-V, but where QEMU gets a tenth of a
+# CPU only, because others want it too, it takes ten times as long: that is no failure.
+limit=300
+[ "$(uname -m)" != riscv64 ] || limit=600
 
 ok() {
 	echo "ok $1"

@@ -8,7 +8,7 @@ dns 127.0.0.1 &
 
 # fetched URL: its sum.
 fetched() {
-	timeout 30 wget -q -O - "$1" 2>/dev/null | md5sum | cut -c 1-32
+	timeout 120 wget -q -O - "$1" 2>/dev/null | md5sum | cut -c 1-32
 }
 
 start_guest --mem 256M --net user,publish=8080:80,publish=127.0.0.2:53:53/udp,mac=52:54:00:12:34:56 /guests/debian -- \

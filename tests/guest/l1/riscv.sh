@@ -60,9 +60,9 @@ else
 fi
 
 start_guest --net user,publish=8088:80 /guests/http
-wait_for 30 grep -q '^http: listening' console
-page=$(timeout 20 wget -q -O - http://127.0.0.1:8088/)
-timeout 20 wget -q -O /dev/null http://127.0.0.1:8088/exit/5
+wait_for "$limit" grep -q '^http: listening' console
+page=$(timeout 120 wget -q -O - http://127.0.0.1:8088/)
+timeout 120 wget -q -O /dev/null http://127.0.0.1:8088/exit/5
 end_guest
 equal http_serves_a_page "Hello from Mayfly over HTTP" "$page"
 equal http_exits_with_its_status 5 "$status"
