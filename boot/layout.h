@@ -17,7 +17,8 @@ enum {
 	LAYOUT_MULTIBOOT_END = 0x50000,
 	LAYOUT_RAM_LOW_END = 0x9fc00, /* end of usable RAM below 1 MiB */
 	LAYOUT_ACPI = 0xe0000,        /* RSDP first; up to LAYOUT_ACPI_END */
-	LAYOUT_SMBIOS = 0xffe00,      /* x86/smbios.c; where a PC's BIOS has it */
+	LAYOUT_MP = 0xfe000,          /* x86/mptable.c; these two are */
+	LAYOUT_SMBIOS = 0xffe00,      /* x86/smbios.c; where a PC's BIOS has them */
 	LAYOUT_SMBIOS_SIZE = 0x1f0,
 	LAYOUT_ACPI_END = 0x100000,
 	LAYOUT_KERNEL_MIN = 0x100000, /* images are loaded from here on */

@@ -165,7 +165,9 @@ bool virtio_input_press(struct virtio *virtio);
 struct virtio *virtio_console_create(struct device_host *host, struct console *console);
 
 /* The MMIO transport (4.2), version 2: takes over `virtio`. NULL (logged) on failure,
- * `virtio` destroyed. Its one window is VIRTIO_MMIO_SIZE bytes. */
+ * `virtio` destroyed. Its one window is a view of VIRTIO_MMIO_SIZE bytes, or several:
+ * a guest that is told of each in another way finds the device in the one that it looks
+ * into first, and none in the others. */
 enum { VIRTIO_MMIO_SIZE = 0x1000 };
 struct device *virtio_mmio_create(
         struct device_host *host, struct virtio *virtio, unsigned gsi);

@@ -16,7 +16,17 @@ struct virtio_mmio {
 	struct device device;
 	struct virtio *virtio;
 	unsigned gsi;
+	unsigned
+	        taken; /* by which view a driver found it; counted from 1, 0: by none yet */
 };
+
+/* 4.2.3.1.1: a driver leaves a device with ID 0 alone, without a word. */
+static uint32_t device_id(struct virtio_mmio *mmio, unsigned view)
+{
+	if (!mmio->taken)
+		mmio->taken = view + 1;
+	return mmio->taken == view + 1 ? mmio->virtio->type->device_id : 0;
+}
 
 /*
  * An edge each time, even if the bit was set already: the guest may just have read the
@@ -43,8 +53,6 @@ static uint32_t register_read(struct virtio *virtio, uint64_t offset)
 		return MAGIC;
 	case VIRTIO_MMIO_VERSION:
 		return VERSION;
-	case VIRTIO_MMIO_DEVICE_ID:
-		return virtio->type->device_id;
 	case VIRTIO_MMIO_VENDOR_ID:
 		return VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
@@ -147,13 +155,20 @@ static bool is_register(uint64_t offset, unsigned size)
 static void mmio_read(struct device *device, unsigned window, uint64_t offset,
         void *data, unsigned size)
 {
-	struct virtio *virtio = ((struct virtio_mmio *)device)->virtio;
+	struct virtio_mmio *mmio = (struct virtio_mmio *)device;
+	unsigned view = offset / VIRTIO_MMIO_SIZE;
+	uint32_t value;
 
 	(void)window;
+	offset %= VIRTIO_MMIO_SIZE;
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		virtio_config_read(virtio, offset - VIRTIO_MMIO_CONFIG, data, size);
+		virtio_config_read(
+		        mmio->virtio, offset - VIRTIO_MMIO_CONFIG, data, size);
 	} else if (is_register(offset, size)) {
-		uint32_t value = htole32(register_read(virtio, offset));
+		value = offset == VIRTIO_MMIO_DEVICE_ID
+		                ? device_id(mmio, view)
+		                : register_read(mmio->virtio, offset);
+		value = htole32(value);
 		memcpy(data, &value, sizeof(value));
 	}
 }
@@ -164,6 +179,7 @@ static void mmio_write(struct device *device, unsigned window, uint64_t offset,
 	struct virtio *virtio = ((struct virtio_mmio *)device)->virtio;
 
 	(void)window;
+	offset %= VIRTIO_MMIO_SIZE;
 	if (offset >= VIRTIO_MMIO_CONFIG) {
 		virtio_config_write(virtio, offset - VIRTIO_MMIO_CONFIG, data, size);
 	} else if (is_register(offset, size)) {

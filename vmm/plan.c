@@ -341,17 +341,13 @@ static void add_linux_words(struct plan *plan, const char *own, const char *more
 }
 
 /*
- * Linux finds them by ACPI, and each that its command line declared once more would be an
- * error in its log. One without ACPI has no use for them: what their interrupts are wired
- * to stands nowhere else.
+ * Linux with ACPI finds its devices by that and, what it is told here, no further one there
+ * (virtio_mmio.c). The words are for one without, as far as it is not known which it is, and
+ * are not to make a command line too long.
  */
-static bool declares_virtio(const struct plan *plan)
+static void add_virtio_words(struct plan *plan, const char *own, const char *more)
 {
-	return !plan->needs.linux_kernel || !plan->needs.acpi;
-}
-
-static void add_virtio_words(struct plan *plan)
-{
+	size_t before = strlen(plan->additions);
 	char word[ARGUMENT_MAX];
 
 	for (unsigned i = 0; i < plan->virtio_count; i++)
@@ -359,6 +355,10 @@ static void add_virtio_words(struct plan *plan)
 		        arch_virtio_argument(word, sizeof(word), plan->virtio[i].base,
 		                plan->virtio[i].gsi))
 			add_word(plan->additions, word);
+	if (plan->needs.linux_kernel && plan->needs.acpi &&
+	        strlen(plan->additions) + strlen(own) + strlen(more) + 2 >
+	                boot_cmdline_max(&plan->source))
+		plan->additions[before] = '\0';
 }
 
 /* Made for Firecracker. */
@@ -425,8 +425,7 @@ static int compose_cmdline(struct plan *plan)
 			add_word(plan->additions, image_name(&plan->source, name));
 		if (plan->needs.linux_kernel)
 			add_linux_words(plan, own, more);
-		if (declares_virtio(plan))
-			add_virtio_words(plan);
+		add_virtio_words(plan, own, more);
 		add_address(plan, own, more);
 	}
 	error = join_words(plan, own, more, size);

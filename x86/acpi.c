@@ -114,15 +114,6 @@ enum {
 	MADT_LAPIC_MAX = 254, /* 255 is the broadcast of 8-bit APIC ids */
 };
 
-static uint8_t checksum(const uint8_t *data, size_t size)
-{
-	uint8_t sum = 0;
-
-	while (size--)
-		sum += *data++;
-	return -sum;
-}
-
 static struct acpi_header header(const char *signature, uint8_t revision)
 {
 	struct acpi_header header = {
@@ -156,7 +147,7 @@ static uint64_t table_close(struct aml *aml, size_t table)
 	if (aml->full)
 		return 0;
 	memcpy(data + offsetof(struct acpi_header, length), &size, sizeof(size));
-	data[offsetof(struct acpi_header, checksum)] = checksum(data, size);
+	data[offsetof(struct acpi_header, checksum)] = aml_checksum(data, size);
 	return LAYOUT_ACPI + table;
 }
 
@@ -513,7 +504,7 @@ int acpi_write(
 	        .revision = 2,
 	        .length = sizeof(root),
 	};
-	struct aml aml = {.size = LAYOUT_SMBIOS - LAYOUT_ACPI, .used = sizeof(root)};
+	struct aml aml = {.size = LAYOUT_MP - LAYOUT_ACPI, .used = sizeof(root)};
 	uint64_t dsdt, fadt, madt, mcfg = 0;
 
 	if (!machine_valid(machine))
@@ -533,8 +524,8 @@ int acpi_write(
 		return log_error(-ENOSPC, "acpi: the tables of %u CPUs do not fit",
 		        machine->cpus);
 
-	root.checksum = checksum((const uint8_t *)&root, 20);
-	root.extended_checksum = checksum((const uint8_t *)&root, sizeof(root));
+	root.checksum = aml_checksum(&root, 20);
+	root.extended_checksum = aml_checksum(&root, sizeof(root));
 	memcpy(aml.data, &root, sizeof(root));
 	*rsdp = LAYOUT_ACPI;
 	return 0;

@@ -43,6 +43,16 @@ void aml_bytes(struct aml *aml, const void *data, size_t size)
 	aml->used += size;
 }
 
+uint8_t aml_checksum(const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+	uint8_t sum = 0;
+
+	while (size--)
+		sum += *bytes++;
+	return -sum;
+}
+
 /* `size` bytes of `value`, the lowest first. */
 static void put(struct aml *aml, uint64_t value, size_t size)
 {

@@ -30,6 +30,9 @@ void aml_u16(struct aml *aml, uint16_t value);
 void aml_u32(struct aml *aml, uint32_t value);
 void aml_u64(struct aml *aml, uint64_t value);
 
+/* The byte that makes the sum of all 0, as every table here has one. */
+uint8_t aml_checksum(const void *data, size_t size);
+
 /* Enclosing terms. `name` is one NameSeg of four characters, maybe after a backslash. */
 size_t aml_scope(struct aml *aml, const char *name);
 size_t aml_device(struct aml *aml, const char *name);

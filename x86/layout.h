@@ -8,8 +8,13 @@
 enum {
 	LAYOUT_RESET_VECTOR = 0xffff0, /* where a PC's BIOS is entered; 16 bytes */
 	LAYOUT_RAM_HOLE = 0xc0000000,
-	LAYOUT_VIRTIO = 0xd0000000, /* one virtio-mmio device after the other */
-	LAYOUT_VIRTIO_STRIDE = 0x1000,
+	/*
+	 * One virtio-mmio device after the other, each seen twice: first as the command line
+	 * tells of it, then as ACPI does.
+	 */
+	LAYOUT_VIRTIO = 0xd0000000,
+	LAYOUT_VIRTIO_STRIDE = 0x2000,
+	LAYOUT_VIRTIO_VIEW = 0x1000,
 	LAYOUT_PCI_MEMORY = 0xd8000000, /* BARs; the guest may move them within */
 	LAYOUT_PCI_MEMORY_SIZE = 0x8000000,
 	LAYOUT_PCI_ECAM = 0xe0000000,

@@ -20,6 +20,7 @@
 #include "x86/ioapic.h"
 #include "x86/layout.h"
 #include "x86/machine.h"
+#include "x86/mptable.h"
 #include "x86/msr.h"
 #include "x86/power.h"
 #include "x86/smbios.h"
@@ -393,10 +394,12 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	if (error || !plan->needs.acpi)
 		return error;
 	for (unsigned i = 0; i < plan->virtio_count; i++)
-		virtio[i] =
-		        (struct acpi_virtio){plan->virtio[i].base, plan->virtio[i].size,
-		                plan->virtio[i].gsi, plan->virtio[i].slot};
+		virtio[i] = (struct acpi_virtio){
+		        plan->virtio[i].base + LAYOUT_VIRTIO_VIEW, LAYOUT_VIRTIO_VIEW,
+		        plan->virtio[i].gsi, plan->virtio[i].slot};
 	error = smbios_write(&vm->memory, plan->uuid);
+	if (!error)
+		error = mptable_write(&vm->memory, &machine, ioapic_pins(plan));
 	return error ? error : acpi_write(&vm->memory, &machine, &info->acpi_rsdp);
 }
 

@@ -12,6 +12,7 @@
 #include "boot/layout.h"
 #include "vmm/log.h"
 #include "vmm/memory.h"
+#include "x86/aml.h"
 
 enum {
 	BIOS_UNSUPPORTED = 1 << 3, /* 7.1.1: its characteristics are not told */
@@ -103,13 +104,9 @@ int smbios_write(struct memory *memory, const uint8_t uuid[16])
 	                .strings = "Mayfly\0Mayfly microVM\0" MAYFLY_VERSION "\0"},
 	        .end = {.type = 127, .length = 4, .handle = 2},
 	};
-	const uint8_t *bytes = (const uint8_t *)&tables.entry;
-	uint8_t sum = 0;
 
 	uuid_store(tables.system.uuid, uuid);
-	for (unsigned i = 0; i < sizeof(tables.entry); i++)
-		sum += bytes[i];
-	tables.entry.checksum = (uint8_t)-sum;
+	tables.entry.checksum = aml_checksum(&tables.entry, sizeof(tables.entry));
 	if (memory_write(memory, LAYOUT_SMBIOS, &tables, sizeof(tables)) < 0)
 		return log_error(-ENOMEM, "smbios: no RAM for the tables below 1 MiB");
 	return 0;

@@ -82,6 +82,26 @@ static void identity_and_absent_registers(void)
 	}
 }
 
+/* The driver that comes first has the device; who comes by the other view finds none. */
+static void one_view_has_the_device(void)
+{
+	for (unsigned first = 0; first < 2; first++) {
+		uint64_t view = first * VIRTIO_MMIO_SIZE,
+		         other = VIRTIO_MMIO_SIZE - view;
+		struct guest guest;
+
+		init(&guest, 0);
+		CU_ASSERT_EQUAL(guest_get(&guest, other), 0x74726976);
+		CU_ASSERT_EQUAL(guest_get(&guest, view + 8), kinds[0].device_id);
+		CU_ASSERT_EQUAL(guest_get(&guest, other), 0x74726976);
+		CU_ASSERT_EQUAL(guest_get(&guest, other + 8), 0);
+		CU_ASSERT_EQUAL(guest_get(&guest, view + 8), kinds[0].device_id);
+		guest_set(&guest, view + VIRTIO_MMIO_STATUS, ACK);
+		CU_ASSERT_EQUAL(guest_get(&guest, view + VIRTIO_MMIO_STATUS), ACK);
+		guest_destroy(&guest);
+	}
+}
+
 static void only_aligned_words_reach_registers(void)
 {
 	for (unsigned kind = 0; kind < KINDS; kind++) {
@@ -323,6 +343,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 	        UNIT(identity_and_absent_registers),
+	        UNIT(one_view_has_the_device),
 	        UNIT(only_aligned_words_reach_registers),
 	        UNIT(status_bits_come_in_order),
 	        UNIT(any_features_are_accepted_and_then_frozen),

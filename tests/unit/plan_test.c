@@ -9,6 +9,7 @@
 #define MIB      (UINT64_C(1) << 20)
 #define NO_PCI   "pci=off initcall_blacklist=pci_arch_init"
 #define UNTRACED " initcall_blacklist=ftrace_check_for_weak_functions"
+#define FIRST    " virtio_mmio.device=4K@0xd0000000:16"
 
 enum { CMDLINE_SIZE = 255 }; /* what the kernel below takes */
 
@@ -112,8 +113,7 @@ static void console_is_added_unless_given(void)
 
 static void virtio_console_is_named_beside_another(void)
 {
-	/* Not the device itself: that is found by ACPI. */
-	static const char added[] = "console=hvc0 " NO_PCI UNTRACED;
+	static const char added[] = "console=hvc0 " NO_PCI UNTRACED FIRST;
 	char expected[240];
 
 	CU_ASSERT(composes(CONSOLE_VIRTIO, false, NULL, NULL, added));
@@ -284,6 +284,29 @@ static void pci_devices_have_a_slot_and_linux_looks_for_them(void)
 	test_end(&test);
 }
 
+/* For a Linux without ACPI; with no room for them, one with ACPI does without. */
+static void linux_is_told_of_devices_if_there_is_room(void)
+{
+	static const char added[] = NO_PCI UNTRACED FIRST;
+	char arguments[CMDLINE_SIZE + 1];
+	struct test test;
+
+	memset(arguments, 'a', sizeof(arguments));
+	for (unsigned over = 0; over < 2; over++) {
+		arguments[CMDLINE_SIZE - strlen(added) - 3 + over] = '\0';
+		test_begin(&test);
+		test.config.rng = true;
+		test.config.console = CONSOLE_NONE;
+		test.config.cmdline = "b";
+		test.config.arguments = arguments;
+		CU_ASSERT_EQUAL(test_plan(&test), 0);
+		CU_ASSERT_EQUAL(!strstr(test.plan.cmdline, FIRST), over);
+		CU_ASSERT_PTR_NOT_NULL(strstr(test.plan.cmdline, arguments));
+		arguments[CMDLINE_SIZE - strlen(added) - 3 + over] = 'a';
+		test_end(&test);
+	}
+}
+
 /* All that can be asked for has a place; a command line has room for what is in it. */
 static void as_many_devices_as_there_may_be(void)
 {
@@ -395,6 +418,7 @@ int main(void)
 	        UNIT(reboot_by_triple_fault_is_read_as_linux_does),
 	        UNIT(devices_have_an_order_and_a_place),
 	        UNIT(pci_devices_have_a_slot_and_linux_looks_for_them),
+	        UNIT(linux_is_told_of_devices_if_there_is_room),
 	        UNIT(as_many_devices_as_there_may_be),
 	        UNIT(pc_has_lines_for_16_devices),
 	        UNIT(memory_is_the_images_default_or_as_asked_in_whole_pages),

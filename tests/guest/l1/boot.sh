@@ -32,6 +32,15 @@ boots bzimage_2_cpus 2 128 reboot /guests/debian
 boots vmlinux_pvh 2 6144 poweroff $vmlinux --boot pvh --cmdline "$cmdline" /guests/vmlinux
 boots vmlinux_linux 1 128 kbd $vmlinux --boot linux --cmdline "$cmdline" /guests/vmlinux
 
+# A kernel that knows virtio_mmio.device= is told of each device in two ways.
+if [ -e /guests/small-kernel ]; then
+	truncate -s 1M once.img
+	for acpi in force off; do
+		boots "acpi_$acpi" 2 256 kbd $vmlinux --disk once.img --rng --cmdline "$cmdline acpi=$acpi" /guests/small-kernel
+		equal "acpi_${acpi}_finds_each_device_once" 2 "$(said virtio)"
+	done
+fi
+
 # Linux as a contender of the comparison.
 # compares NAME TASK KERNEL
 compares() {
