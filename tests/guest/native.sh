@@ -544,7 +544,7 @@ done
 equal launches_100 100 $good
 equal launches_leave_no_process '' "$(monitors)"
 equal launches_leave_no_file '' "$(find "$work/cwd" "$TMPDIR" -mindepth 1)"
-equal launches_leave_no_fd $fds "$(own_fds)"
+check launches_leave_no_fd [ "$(own_fds)" -le "$fds" ]
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
 	# From where they are: the /tmp that hides them is empty, and stays so.
 	cp "$exit" "$work/exit"
