@@ -428,8 +428,15 @@ static int kind_set(struct boot_source *source, Elf64_Ehdr *header,
 		                       segments[i].p_vaddr >= linux_text_map;
 	source->format = FORMAT_ELF;
 	source->elf_entry = header->e_entry;
-	if (seeks_multiboot(source, header, notes))
+	if (seeks_multiboot(source, header, notes)) {
 		error = multiboot_find(source);
+		if (!error && !source->multiboot.version &&
+		        source->protocol != PROTOCOL_AUTO)
+			error = log_error(-EINVAL,
+			        "--boot %s: '%s' has no such header: leave --boot out",
+			        boot_protocol_name(source->protocol),
+			        source->kernel_path);
+	}
 	if (!error)
 		error = hvt_identify(source, &notes->solo5,
 		        source->has_pvh || source->multiboot.version);

@@ -217,11 +217,7 @@ int multiboot_find(struct boot_source *source)
 	if ((any || source->protocol == PROTOCOL_MULTIBOOT) &&
 	        header_find(&head, HEADER_MAGIC, 3, HEADER_END, HEADER_ALIGN, &offset))
 		return header_take(source, &head, offset);
-	if (any)
-		return 0;
-	return log_error(-EINVAL,
-	        "--boot %s: '%s' has no such header: leave --boot out",
-	        boot_protocol_name(source->protocol), source->kernel_path);
+	return 0;
 }
 
 int multiboot_check(const struct boot_source *source)
