@@ -474,6 +474,30 @@ static void on_signal(int number)
 	errno = saved;
 }
 
+/* All that ends a process unless it is handled; who cares for one keeps it. */
+static bool is_unhandled(int number)
+{
+	struct sigaction found;
+
+	switch (number) {
+	case SIGCHLD:
+	case SIGURG:
+	case SIGKILL:
+	case SIGSTOP:
+	case SIGTTIN:
+	case SIGTTOU:
+		return false;
+	}
+	return sigaction(number, NULL, &found) == 0 && found.sa_handler == SIG_DFL;
+}
+
+static void on_end(int number)
+{
+	console_restore_terminal();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
 static void window_update(struct console *console)
 {
 	const struct console_client *client = &console->client;
@@ -519,6 +543,9 @@ static int signals_watch(struct console *console)
 		if (terminal.actions[i].sa_handler == SIG_IGN)
 			sigaction(terminal_signals[i], &terminal.actions[i], NULL);
 	}
+	for (int i = 1; i <= SIGRTMAX; i++)
+		if (is_unhandled(i))
+			sigaction(i, &(struct sigaction){.sa_handler = on_end}, NULL);
 	console->signal_watch = loop_watch(
 	        console->loop, terminal.wake_fd, POLLIN, signal_ready, console, NULL);
 	console->foreground_timer =

@@ -350,6 +350,9 @@ terminal ctrl_c_is_the_guests 0 "$echo" 'echo\r\n' $'\003' '\x03' q
 terminal suspended	0 "$echo" 'echo\r\n' $'\001z' 'stopped\r\n' typed typed q
 terminal crash		3 "$crash"
 terminal sigterm	143 "$echo" 'echo\r\n' '!kill -TERM $(monitors)'
+for number in ALRM USR2 XCPU RTMAX; do
+	terminal sig${number,,} $((128 + $(kill -l $number))) "$echo" 'echo\r\n' "!kill -$number \$(monitors)"
+done
 terminal sigsegv	139 "$echo" 'echo\r\n' '!kill -SEGV $(monitors)'
 
 # What the monitor has: no more than it needs.
