@@ -158,9 +158,12 @@ run-linuxkit: deps
 check-format:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 
-install: $(BUILD)/mayfly
-	install -D -m 755 $(BUILD)/mayfly $(DESTDIR)$(PREFIX)/bin/mayfly
-	install -D -m 644 vmm/mayfly.1 $(DESTDIR)$(PREFIX)/share/man/man1/mayfly.1
+# With the unikernels that `mayfly bench` compares; http is there where lwIP could be had.
+install: $(BUILD)/mayfly $(BUILD)/guests/hello
+	install -D -m 755 $(BUILD)/mayfly "$(DESTDIR)$(PREFIX)/bin/mayfly"
+	install -D -m 644 vmm/mayfly.1 "$(DESTDIR)$(PREFIX)/share/man/man1/mayfly.1"
+	install -D -m 755 -t "$(DESTDIR)$(PREFIX)/lib/mayfly/guests" $(BUILD)/guests/hello \
+		$(wildcard $(BUILD)/guests/http)
 
 clean:
 	rm -rf $(BUILD)

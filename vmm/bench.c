@@ -113,9 +113,9 @@ const struct option bench_options[] = {
                 .value = "N",
                 .help = "runs before these that do not count (default: 2)",
                 .parse = option_number,
-                .min = 1,
+                .min = 0,
                 .max = RUNS_MAX,
-                .expects = "a number from 1 to 100000",
+                .expects = "a number from 0 to 100000",
                 OPTION_MEMBER(struct bench_config, warmup)},
         {.name = "count",
                 .value = "N",
@@ -277,22 +277,62 @@ static int add_named(struct bench *bench, const char *text, bool silent)
 	return 0;
 }
 
-static int check_names(const struct bench *bench, const char *only)
+/* `option` names a candidate in the first `size` bytes of `name`. */
+static int check_name(
+        const struct bench *bench, const char *option, const char *name, size_t size)
 {
-	while (*only) {
-		size_t size = strcspn(only, ",");
-		bool found = false;
+	for (unsigned i = 0; i < bench->count; i++)
+		if (strlen(bench->candidates[i].peer.name) == size &&
+		        memcmp(bench->candidates[i].peer.name, name, size) == 0)
+			return 0;
+	return log_error(-EINVAL, "--%s: no candidate '%.*s'; --list shows all", option,
+	        size < 80 ? (int)size : 80, name);
+}
 
-		for (unsigned i = 0; i < bench->count; i++)
-			found |=
-			        strlen(bench->candidates[i].peer.name) == size &&
-			        memcmp(bench->candidates[i].peer.name, only, size) == 0;
-		if (!found)
-			return log_error(-EINVAL,
-			        "--only: no candidate '%.*s'; --list shows all",
-			        size < 80 ? (int)size : 80, only);
+static int check_with(const struct bench *bench, const char *with)
+{
+	size_t size = strcspn(with, "=");
+
+	if (!with[size] || !with[size + 1])
+		return log_error(-EINVAL, "--with: '%.80s' is not NAME=PATH", with);
+	if (size == strlen("busybox") && memcmp(with, "busybox", size) == 0)
+		return 0;
+	return check_name(bench, "with", with, size);
+}
+
+static int check_names(const struct bench *bench)
+{
+	const struct bench_config *config = bench->config;
+	const char *only = config->only ? config->only : "";
+	int error = check_name(bench, "base", config->base, strlen(config->base));
+
+	for (unsigned i = 0; !error && i < config->with_count; i++)
+		error = check_with(bench, config->with[i]);
+	while (!error && *only) {
+		size_t size = strcspn(only, ",");
+
+		error = check_name(bench, "only", only, size);
 		only += size + (only[size] == ',');
 	}
+	return error;
+}
+
+/* A file that was asked for is not one that this host happens to lack. */
+static int check_files(const struct bench_config *config)
+{
+	const struct {
+		const char *option, *path;
+	} given[] = {
+	        {"hello", config->hello},
+	        {"http", config->http},
+	        {"kernel", config->kernel},
+	        {"hvt", config->hvt},
+	};
+
+	for (unsigned i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+		if (given[i].path && access(given[i].path, R_OK) < 0)
+			return log_error(-errno, "--%s: cannot read '%s': %s",
+			        given[i].option, given[i].path, strerror(errno));
 	return 0;
 }
 
@@ -332,8 +372,8 @@ static int make_candidates(struct bench *bench)
 		error = add_named(bench, config->candidates[i], false);
 	for (unsigned i = 0; !error && i < config->silent_count; i++)
 		error = add_named(bench, config->silent[i], true);
-	if (!error && config->only)
-		error = check_names(bench, config->only);
+	if (!error)
+		error = check_names(bench);
 	for (unsigned i = 0; !error && i < bench->count; i++) {
 		struct candidate *candidate = &bench->candidates[i];
 
@@ -593,6 +633,8 @@ int bench_run(const struct bench_config *config)
 	if (config->parallel > 1 && !config->count)
 		return log_error(STATUS_USAGE, "--parallel: needs --count");
 	error = make_candidates(&bench);
+	if (!error)
+		error = check_files(config);
 	if (error) {
 		status = error == -EINVAL ? STATUS_USAGE : STATUS_HOST;
 		goto out;

@@ -283,18 +283,25 @@ static bool is_static(const char *path)
 	return found;
 }
 
-/* `given`, or `name` in the folder guests/ beside this program; false: there is none. */
+/* `given`, or `name` in the folder guests/ beside this program, or where `make install` puts
+ * it; false: there is none. */
 static bool guest_find(const struct bench_work *work, const char *given,
         const char *name, char path[PATH_MAX])
 {
+	static const char *const folders[] = {"guests", "../lib/mayfly/guests"};
 	const char *slash = strrchr(work->mayfly, '/');
-	int size;
 
 	if (given)
 		return realpath(given, path) != NULL;
-	size = snprintf(path, PATH_MAX, "%.*sguests/%s",
-	        slash ? (int)(slash - work->mayfly + 1) : 0, work->mayfly, name);
-	return size < PATH_MAX && access(path, R_OK) == 0;
+	for (unsigned i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		int size = snprintf(path, PATH_MAX, "%.*s%s/%s",
+		        slash ? (int)(slash - work->mayfly + 1) : 0, work->mayfly,
+		        folders[i], name);
+
+		if (size < PATH_MAX && access(path, R_OK) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* A port of 127.0.0.1 where nobody listens, held by *fd until that is closed. */

@@ -539,6 +539,24 @@ for runtime in crun runc; do
 		skip bench_$runtime "needs root, $runtime and a root that is mounted"
 	fi
 done
+# bench_says NAME STATUS ERR ARGUMENTS...
+bench_says() {
+	(cd "$work" && timeout 20 "$mayfly" bench --only mayfly "${@:4}") <"$input" >"$work/out" 2>"$work/err"
+	status=$?
+	ends "$1" "$2" '' "$3"
+}
+bench_says bench_with_no_path	2 "--with: 'crun' is not NAME=PATH" --with crun
+bench_says bench_with_nobody	2 "--with: no candidate 'none'" --with none=/bin/true
+bench_says bench_base_nobody	2 "--base: no candidate 'none'" --base none
+bench_says bench_no_such_hello	1 "--hello: cannot read '/none': No such file" --hello /none
+# As installed, with a blank in the name.
+if make -s -C "${guests%/build*}" install PREFIX="$work/a prefix" >"$work/out" 2>&1; then
+	(cd "$work" && mayfly="$work/a prefix/bin/mayfly" && bench=$("$mayfly" bench --only mayfly --runs 1 --warmup 0 --json '' --svg '') &&
+		grep -q '^mayfly  *[0-9]' <<<"$bench")
+	equal bench_as_installed 0 $?
+else
+	not_ok bench_as_installed "make install: $(tail -n 1 "$work/out")"
+fi
 equal bench_leaves_nothing '' "$(ls -A "$TMPDIR"; ls -d /sys/fs/cgroup/{,*/}mayfly-bench-* 2>/dev/null)"
 
 # A hundred launches leave nothing behind.
