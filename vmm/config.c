@@ -192,7 +192,7 @@ static const char *const boots[] = {
         "auto", "pvh", "linux", "multiboot", "multiboot2", NULL};
 static const char *const unpacks[] = {"auto", "off", NULL};
 static const char *const transports[] = {"mmio", "pci", NULL};
-static const char *const consoles[] = {"serial", "virtio", "none", NULL};
+const char *const config_console_names[] = {"serial", "virtio", "none", NULL};
 static const char *const reboots[] = {"exit", "restart", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -339,7 +339,7 @@ const struct option config_options[] = {
                 .value = "serial|virtio|none",
                 .help = "the guest's end of this terminal (default: serial)",
                 .parse = option_choice,
-                .choices = consoles,
+                .choices = config_console_names,
                 .expects = "serial, virtio or none",
                 OPTION_MEMBER(struct config, console)},
         {.name = "rng",

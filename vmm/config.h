@@ -22,6 +22,7 @@ enum {
 };
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
+extern const char *const config_console_names[];
 enum config_transport { TRANSPORT_MMIO, TRANSPORT_PCI };
 enum config_boot {
 	BOOT_AUTO,

@@ -112,6 +112,12 @@ int mac_parse(const char *text, uint8_t mac[6])
 	return 0;
 }
 
+void mac_format(const uint8_t mac[6], char text[MAC_TEXT])
+{
+	snprintf(text, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+	        mac[2], mac[3], mac[4], mac[5]);
+}
+
 /* An IPv4 address in four decimal parts; host byte order. */
 static int ipv4_parse(const char **text, uint32_t *address)
 {

@@ -19,6 +19,8 @@ int size_parse(const char *text, uint64_t *bytes);
 int duration_parse(const char *text, uint64_t *duration_ns);
 /* "02:00:5e:10:00:01" */
 int mac_parse(const char *text, uint8_t mac[6]);
+enum { MAC_TEXT = 18 };
+void mac_format(const uint8_t mac[6], char text[MAC_TEXT]);
 /* "[ADDR:]HOST:GUEST[/tcp|/udp]"; ADDR is IPv4, 127.0.0.1 by default. */
 struct publish_config;
 int publish_parse(const char *text, struct publish_config *publish);

@@ -11,6 +11,8 @@
 #include "vmm/log.h"
 #include "vmm/state.h"
 
+#define VIRTIO_CONSOLE "console=hvc0"
+
 enum {
 	PAGE_SIZE = 4096,
 	ARGUMENT_MAX = 64,
@@ -322,18 +324,31 @@ static bool may_trace(const char *text)
 	return false;
 }
 
+/*
+ * Linux's /dev/console is the last console= of its command line: --console virtio takes the
+ * place of what the image itself names, so it stands behind that.
+ */
+static bool console_is_last(const struct plan *plan)
+{
+	const struct config *config = plan->config;
+
+	return config->console == CONSOLE_VIRTIO && !config->no_defaults &&
+	       plan->needs.linux_kernel && !config->cmdline &&
+	       has_word(plan->source.cmdline, "console=") &&
+	       !has_word(plan->source.cmdline, VIRTIO_CONSOLE);
+}
+
 static void add_linux_words(struct plan *plan, const char *own, const char *more)
 {
 	const struct config *config = plan->config;
 	bool virtio = config->console == CONSOLE_VIRTIO;
 	char console[ARGUMENT_MAX];
-	const char *given = virtio ? console : "console=";
+	const char *given = virtio ? VIRTIO_CONSOLE : "console=";
 
-	snprintf(console, sizeof(console), "console=%s",
-	        virtio ? "hvc0" : arch_layout.console);
-	if (config->console != CONSOLE_NONE && !has_word(own, given) &&
-	        !has_word(more, given))
-		add_word(plan->additions, console);
+	snprintf(console, sizeof(console), "console=%s", arch_layout.console);
+	if (config->console != CONSOLE_NONE && !console_is_last(plan) &&
+	        !has_word(own, given) && !has_word(more, given))
+		add_word(plan->additions, virtio ? VIRTIO_CONSOLE : console);
 	if (config->transport != TRANSPORT_PCI)
 		add_word(plan->additions, arch_layout.linux_without_pci);
 	if (!may_trace(own) && !may_trace(more))
@@ -378,6 +393,16 @@ static size_t kernel_words(const char *text)
 	return end;
 }
 
+/* `own`, with `words` behind what of it is for the kernel. */
+static void add_behind(char *text, const char *own, const char *words)
+{
+	size_t split = kernel_words(own);
+
+	memcpy(text, own, split);
+	add_word(text, words);
+	add_word(text, own + split + strspn(own + split, split ? " " : ""));
+}
+
 /*
  * What the monitor adds stands first, so that what the user gave wins where a kernel
  * takes the last, and a `--` for init stays at the end. Unikernels that have Linux's entry
@@ -385,19 +410,23 @@ static size_t kernel_words(const char *text)
  */
 static int join_words(struct plan *plan, const char *own, const char *more, size_t size)
 {
-	bool last = linux_unikernel(plan);
 	char *given = calloc(1, size);
-	size_t split;
 
 	if (!given)
 		return log_error(-ENOMEM, "out of memory");
-	add_word(given, own);
+	if (console_is_last(plan))
+		add_behind(given, own, VIRTIO_CONSOLE);
+	else
+		add_word(given, own);
 	add_word(given, more);
-	split = last ? kernel_words(given) : 0;
-	memcpy(plan->cmdline, given, split);
-	add_word(plan->cmdline, plan->additions);
-	add_word(
-	        plan->cmdline, given + split + strspn(given + split, split ? " " : ""));
+	if (linux_unikernel(plan)) {
+		add_behind(plan->cmdline, given, plan->additions);
+	} else {
+		add_word(plan->cmdline, plan->additions);
+		add_word(plan->cmdline, given);
+	}
+	if (console_is_last(plan))
+		add_word(plan->additions, VIRTIO_CONSOLE);
 	free(given);
 	return 0;
 }
@@ -603,15 +632,30 @@ static const char *virtio_name(
 	return text;
 }
 
+/* What the user named it, or NULL. */
+static const char *virtio_id(const struct plan *plan, const struct plan_virtio *virtio)
+{
+	switch (virtio->kind) {
+	case PLAN_DISK:
+		return plan_disk(plan, virtio->index)->id;
+	case PLAN_NIC:
+		return plan->config->nics[virtio->index].id;
+	default:
+		return NULL;
+	}
+}
+
 static void print_virtio(const struct plan *plan, unsigned i)
 {
 	const struct plan_virtio *virtio = &plan->virtio[i];
+	const char *id = virtio_id(plan, virtio);
 	char text[256];
 
-	printf("0x%016llx 0x%016llx virtio %s, interrupt %u",
+	printf("0x%016llx 0x%016llx virtio %s%s%s, interrupt %u",
 	        (unsigned long long)virtio->base,
 	        (unsigned long long)(virtio->base + virtio->size - 1),
-	        virtio_name(plan, i, text, sizeof(text)), virtio->gsi);
+	        virtio_name(plan, i, text, sizeof(text)), id ? ", id " : "",
+	        id ? id : "", virtio->gsi);
 	if (virtio->slot)
 		printf(", PCI 00:%02x.0 BAR 1; its BAR 0 ports %#llx-%#llx",
 		        virtio->slot, (unsigned long long)virtio->ports,
@@ -634,6 +678,55 @@ const char *plan_legacy(const struct boot_needs *needs)
 	return parts[needs->pc][needs->legacy];
 }
 
+/* As --net and the configuration file have it. */
+static void print_publish(const struct publish_config *publish)
+{
+	printf("%u.%u.%u.%u:%u:%u%s", publish->address >> 24,
+	        publish->address >> 16 & 255, publish->address >> 8 & 255,
+	        publish->address & 255, publish->host, publish->guest,
+	        publish->udp ? "/udp" : "");
+}
+
+static void print_nic(const struct nic_config *nic)
+{
+	char mac[MAC_TEXT] = "(random)";
+
+	if (nic->has_mac)
+		mac_format(nic->mac, mac);
+	printf("net        %s, mac %s", nic_name(nic), mac);
+	for (unsigned i = 0; i < nic->publish_count; i++) {
+		printf(", publish ");
+		print_publish(&nic->publish[i]);
+	}
+	putchar('\n');
+}
+
+static void print_nic_json(const struct nic_config *nic)
+{
+	char mac[MAC_TEXT];
+
+	printf("{\"%s\":", nic->tap ? "tap" : "user");
+	if (nic->tap)
+		json_put_string(stdout, nic->tap);
+	else
+		printf("true");
+	if (nic->id) {
+		printf(",\"id\":");
+		json_put_string(stdout, nic->id);
+	}
+	if (nic->has_mac) {
+		mac_format(nic->mac, mac);
+		printf(",\"mac\":\"%s\"", mac);
+	}
+	printf(",\"publish\":[");
+	for (unsigned i = 0; i < nic->publish_count; i++) {
+		fputs(i ? ",\"" : "\"", stdout);
+		print_publish(&nic->publish[i]);
+		putchar('"');
+	}
+	printf("]}");
+}
+
 void plan_print(const struct plan *plan)
 {
 	const struct boot_source *source = &plan->source;
@@ -647,6 +740,12 @@ void plan_print(const struct plan *plan)
 	printf("cpus       %u\n", plan->config->cpus);
 	printf("memory     %llu KiB%s\n", (unsigned long long)plan->memory >> 10,
 	        plan->memory_default ? " (default)" : "");
+	printf("console    %s\n", config_console_names[plan->config->console]);
+	for (unsigned i = 0; i < plan->config->nic_count; i++)
+		print_nic(&plan->config->nics[i]);
+	printf("on reboot  %s\n", plan->config->restart ? "restart" : "exit");
+	printf("grace      %llu ms\n",
+	        (unsigned long long)(plan->config->grace_ns / 1000000));
 	printf("needs      interrupts: %s, ACPI: %s, console input: %s\n",
 	        yes(plan->needs.irqchip), yes(plan->needs.acpi),
 	        yes(plan->needs.console_input));
@@ -705,6 +804,15 @@ void plan_print_json(const struct plan *plan)
 	printf("],\"boot\":\"%s\",\"cpus\":%u,\"memory\":%llu",
 	        boot_protocol_name(source->protocol), plan->config->cpus,
 	        (unsigned long long)plan->memory);
+	printf(",\"console\":\"%s\",\"on_reboot\":\"%s\",\"grace_ms\":%llu,\"net\":[",
+	        config_console_names[plan->config->console],
+	        plan->config->restart ? "restart" : "exit",
+	        (unsigned long long)(plan->config->grace_ns / 1000000));
+	for (unsigned i = 0; i < plan->config->nic_count; i++) {
+		fputs(i ? "," : "", stdout);
+		print_nic_json(&plan->config->nics[i]);
+	}
+	putchar(']');
 	printf(",\"needs\":{\"irqchip\":%s,\"acpi\":%s,\"legacy\":%s,\"pc\":%s,"
 	       "\"console_input\":%s}",
 	        plan->needs.irqchip ? "true" : "false",
@@ -741,6 +849,10 @@ void plan_print_json(const struct plan *plan)
 		printf(",\"base\":%llu,\"size\":%llu,\"gsi\":%u",
 		        (unsigned long long)plan->virtio[i].base,
 		        (unsigned long long)plan->virtio[i].size, plan->virtio[i].gsi);
+		if (virtio_id(plan, &plan->virtio[i])) {
+			printf(",\"id\":");
+			json_put_string(stdout, virtio_id(plan, &plan->virtio[i]));
+		}
 		if (plan->virtio[i].slot)
 			printf(",\"pci\":\"00:%02x.0\",\"bar\":1,\"ports\":%llu,"
 			       "\"ports_size\":%d,\"ports_bar\":0",

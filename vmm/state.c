@@ -11,7 +11,7 @@
 #include "vmm/config.h"
 #include "vmm/log.h"
 
-enum { TEXT_SIZE = 64, MAC_TEXT = 18 };
+enum { TEXT_SIZE = 64 };
 
 int uuid_parse(const char *text, uint8_t uuid[16])
 {
@@ -130,8 +130,7 @@ static int mac_open(struct config *config)
 		if (getrandom(mac, 6, 0) != 6)
 			return log_error(-EIO, "--state: no random numbers");
 		mac[0] = 0x02; /* IEEE 802: locally administered */
-		snprintf(text, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0],
-		        mac[1], mac[2], mac[3], mac[4], mac[5]);
+		mac_format(mac, text);
 		error = line_write(config, path, text);
 	}
 	nic->has_mac = !error;

@@ -121,6 +121,16 @@ runs dry_run_no_pc	0 '^legacy +none$' '' --dry-run "$exit"
 runs dry_run_bars	0 'virtio rng, interrupt 17, PCI 00:02.0 BAR 1; its BAR 0 ports 0x1080-0x10ff$' '' \
 	--dry-run --transport pci --net user --rng "$pci"
 check dry_run_ecam has out '^0x00000000e0000000 0x00000000e00fffff PCI configuration'
+runs dry_run_settings	0 '^net +user, mac \(random\), publish 127.0.0.1:8080:80, publish 0.0.0.0:53:53/udp$' '' \
+	--dry-run --console none --on-reboot restart --grace 3s \
+	--net user,publish=8080:80,publish=0.0.0.0:53:53/udp,id=n "$echo"
+said=0
+for setting in 'console +none' 'on reboot +restart' 'grace +3000 ms' '.* virtio net user, id n, interrupt [0-9]+'; do
+	check "dry_run_setting_$((++said))" has out "^$setting\$"
+done
+equal dry_run_json_settings "serial exit 5000 [{'tap': 't\"', 'mac': '02:00:00:00:00:09', 'publish': []}]" \
+	"$("$mayfly" run --dry-run --json --net 'tap=t",mac=02:00:00:00:00:09' "$echo" |
+	python3 -c 'import json, sys; d = json.load(sys.stdin); print(*(d[k] for k in ("console", "on_reboot", "grace_ms", "net")))')"
 inspects() {
 	"$mayfly" inspect "$3" >"$work/out" 2>"$work/err"
 	check "inspect_$1" has out "$2"

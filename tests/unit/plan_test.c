@@ -164,6 +164,15 @@ static void images_own_command_line_gives_way(void)
 	        test.plan.cmdline, NO_PCI UNTRACED " console=ttyS0 page_poison=1 more");
 	CU_ASSERT_STRING_EQUAL(test.plan.additions, NO_PCI UNTRACED);
 	plan_destroy(&test.plan);
+	/* Linux's /dev/console is the last. */
+	test.config.console = CONSOLE_VIRTIO;
+	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
+	CU_ASSERT_STRING_EQUAL(test.plan.cmdline,
+	        NO_PCI UNTRACED FIRST " console=ttyS0 page_poison=1 console=hvc0 more");
+	CU_ASSERT_STRING_EQUAL(
+	        test.plan.additions, NO_PCI UNTRACED FIRST " console=hvc0");
+	plan_destroy(&test.plan);
+	test.config.console = CONSOLE_SERIAL;
 	test.config.cmdline = "mine";
 	CU_ASSERT_EQUAL_FATAL(test_plan(&test), 0);
 	CU_ASSERT_STRING_EQUAL(
