@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@
 #include "vmm/signals.h"
 #include "vmm/state.h"
 #include "vmm/vm.h"
+
+enum { FILES = 128 }; /* what a VM opens but for its vCPUs, with room to spare */
 
 static struct vm *vm_of(struct device_host *host)
 {
@@ -302,6 +305,19 @@ static int add_virtio(struct vm *vm)
 	return 0;
 }
 
+/* Each is an open file, and shells start programs with 1024 of them although more may be. */
+static void make_room_for_vcpus(unsigned count)
+{
+	struct rlimit files;
+	rlim_t wanted = count + FILES;
+
+	if (count == 1 || getrlimit(RLIMIT_NOFILE, &files) < 0 ||
+	        files.rlim_cur >= wanted)
+		return;
+	files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int add_vcpus(struct vm *vm)
 {
 	unsigned count = vm->plan->config->cpus;
@@ -315,6 +331,7 @@ static int add_vcpus(struct vm *vm)
 	vm->vcpus = calloc(count, sizeof(*vm->vcpus));
 	if (!vm->vcpus)
 		return log_error(-ENOMEM, "out of memory");
+	make_room_for_vcpus(count);
 	for (; vm->vcpu_count < count; vm->vcpu_count++) {
 		int error = vcpu_create(&vm->vcpus[vm->vcpu_count], vm, vm->vcpu_count);
 

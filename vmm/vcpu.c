@@ -19,8 +19,9 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index)
 	*vcpu = (struct vcpu){.vm = vm, .index = index, .run = MAP_FAILED};
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (vcpu->fd < 0)
-		return log_error(-errno, "--cpus: KVM cannot create CPU %u: %s", index,
-		        strerror(errno));
+		return log_error(-errno, "--cpus: KVM cannot create CPU %u: %s%s",
+		        index, strerror(errno),
+		        errno == EMFILE ? "; raise 'ulimit -n' or give less" : "");
 	vcpu->run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	vcpu->run = mmap(
 	        NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);

@@ -121,6 +121,9 @@ runs dry_run_no_pc	0 '^legacy +none$' '' --dry-run "$exit"
 runs dry_run_bars	0 'virtio rng, interrupt 17, PCI 00:02.0 BAR 1; its BAR 0 ports 0x1080-0x10ff$' '' \
 	--dry-run --transport pci --net user --rng "$pci"
 check dry_run_ecam has out '^0x00000000e0000000 0x00000000e00fffff PCI configuration'
+# Each CPU is an open file.
+via='prlimit --nofile=40:1000' runs cpus_past_the_soft_limit 0 '^smp: 50 CPUs$' '' --cpus 50 "$smp" -- cpus=50
+via='prlimit --nofile=40:40' runs cpus_past_the_hard_limit 1 '' "raise 'ulimit -n'" --cpus 50 "$smp" -- cpus=50
 runs dry_run_settings	0 '^net +user, mac \(random\), publish 127.0.0.1:8080:80, publish 0.0.0.0:53:53/udp$' '' \
 	--dry-run --console none --on-reboot restart --grace 3s \
 	--net user,publish=8080:80,publish=0.0.0.0:53:53/udp,id=n "$echo"
