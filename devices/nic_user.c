@@ -276,7 +276,10 @@ static int user_spawn(struct user *user, int socket)
 
 static int user_open(struct user *user, const struct nic_config *config)
 {
-	struct user_network_request request = {.publish_count = config->publish_count};
+	struct user_network_request request = {
+	        .index = config->user_index,
+	        .publish_count = config->publish_count,
+	};
 	int size = SOCKET_BUFFER, ends[2], error;
 
 	memcpy(request.publish, config->publish, sizeof(request.publish));

@@ -25,8 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NETWORK(last) ((struct in_addr){htonl(0x0a000200 | (last))}) /* 10.0.2.last */
-
 enum {
 	HEADER = USER_NETWORK_HEADER,
 	ETHERNET = USER_NETWORK_ETHERNET,
@@ -259,6 +257,12 @@ static void network_run(struct network *network)
 	} while (ready >= 0 || errno == EINTR);
 }
 
+static struct in_addr address_of(
+        const struct user_network_request *request, uint32_t last)
+{
+	return (struct in_addr){htonl(0x0a000200 + (request->index << 8) + last)};
+}
+
 /* From the request to a network. Each returns 0, or -1 with the reason in `reply`. */
 
 /* The listening sockets' queues: libslirp gives them room for one connection. */
@@ -269,15 +273,16 @@ static int network_deepen(int fd, int events, void *context)
 	return -1;
 }
 
-static int network_publish(
-        struct network *network, const struct publish_config *publish, char *reply)
+static int network_publish(struct network *network,
+        const struct user_network_request *request, unsigned index, char *reply)
 {
+	const struct publish_config *publish = &request->publish[index];
 	struct in_addr address = {htonl(publish->address)};
 	char text[INET_ADDRSTRLEN];
 	const char *remedy = "";
 
 	if (slirp_add_hostfwd(network->slirp, publish->udp, address, publish->host,
-	            NETWORK(USER_GUEST), publish->guest) == 0)
+	            address_of(request, USER_GUEST), publish->guest) == 0)
 		return 0;
 	if (errno == EADDRINUSE)
 		remedy = "; choose another host port";
@@ -299,11 +304,11 @@ static int network_open(struct network *network,
 	        .version = 1,
 	        .in_enabled = true,
 	        .if_mtu = USER_NETWORK_MTU,
-	        .vnetwork = NETWORK(0),
+	        .vnetwork = address_of(request, 0),
 	        .vnetmask = {htonl(0xffffff00)},
-	        .vhost = NETWORK(USER_GATEWAY),
-	        .vnameserver = NETWORK(USER_NAME_SERVER),
-	        .vdhcp_start = NETWORK(USER_GUEST),
+	        .vhost = address_of(request, USER_GATEWAY),
+	        .vnameserver = address_of(request, USER_NAME_SERVER),
+	        .vdhcp_start = address_of(request, USER_GUEST),
 	};
 	uint32_t timeout_ms = UINT32_MAX;
 	struct rlimit limit;
@@ -319,7 +324,7 @@ static int network_open(struct network *network,
 		return -1;
 	}
 	for (unsigned i = 0; i < request->publish_count; i++)
-		if (network_publish(network, &request->publish[i], reply) < 0)
+		if (network_publish(network, request, i, reply) < 0)
 			return -1;
 	slirp_pollfds_fill(network->slirp, &timeout_ms, network_deepen, network);
 	network->published = network->open;

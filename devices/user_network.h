@@ -28,6 +28,7 @@ enum {
 };
 
 struct user_network_request {
+	unsigned index; /* of the network, nic_config.user_index */
 	struct publish_config publish[CONFIG_PUBLISH];
 	unsigned publish_count;
 };

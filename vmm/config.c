@@ -636,6 +636,9 @@ int config_finish(struct config *config)
 
 	for (unsigned i = 0; i < config->disk_count && config->ephemeral; i++)
 		config->disks[i].ephemeral |= !config->disks[i].persist;
+	for (unsigned i = 0, count = 0; i < config->nic_count; i++)
+		if (config->nics[i].user)
+			config->nics[i].user_index = count++;
 	return error;
 }
 

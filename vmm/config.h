@@ -56,7 +56,8 @@ struct publish_config {
 	bool udp;
 };
 
-/* The network of --net user is 10.0.2.0/24. */
+/* The first --net user is the network 10.0.2.0/24, the next one 10.0.3.0/24, and so on: a
+ * guest that is in two tells them apart. */
 enum { USER_GATEWAY = 2, USER_NAME_SERVER = 3, USER_GUEST = 15 };
 
 struct nic_config {
@@ -64,7 +65,8 @@ struct nic_config {
 	const char *id;  /* NULL: none was given */
 	uint8_t mac[6];
 	bool has_mac;
-	bool user; /* asked for by name; then `tap` is NULL */
+	bool user;           /* asked for by name; then `tap` is NULL */
+	unsigned user_index; /* among those in user mode */
 	struct publish_config publish[CONFIG_PUBLISH];
 	unsigned publish_count;
 };

@@ -313,6 +313,20 @@ static void published_ports_find_a_user_network(void)
 	config_destroy(&config);
 }
 
+static void user_networks_are_numbered(void)
+{
+	struct config config;
+
+	CU_ASSERT_EQUAL(
+	        parse(&config, "{\"kernel\":\"k\",\"publish\":\"80:80\",\"net\":["
+	                       "\"user\",{\"tap\":\"t\"},\"user\"]}"),
+	        0);
+	CU_ASSERT_EQUAL(config_finish(&config), 0);
+	CU_ASSERT_EQUAL(config.nics[0].user_index, 0);
+	CU_ASSERT_EQUAL(config.nics[2].user_index, 1);
+	config_destroy(&config);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -324,6 +338,7 @@ int main(void)
 	        UNIT(memory_is_rounded_up_to_a_page),
 	        UNIT(disks_are_as_they_say),
 	        UNIT(published_ports_find_a_user_network),
+	        UNIT(user_networks_are_numbered),
 	        UNIT(command_line_has_a_limit),
 	        UNIT(unreadable_file_is_the_hosts_error),
 	        UNIT(json_strings_are_escaped),

@@ -362,9 +362,9 @@ static void mac_is_given_or_made_up(void)
 	nic_close(one);
 }
 
-static void dhcp_offers_the_address(void)
+static void dhcp_offers_the_address_of_network(unsigned index)
 {
-	static const struct nic_config config;
+	const struct nic_config config = {.user_index = index};
 	uint8_t dhcp[300] = {1, 1, 6, 0, 1, 2, 3, 4};
 	uint8_t frame[ETHERNET + 28 + sizeof(dhcp)];
 	struct bed bed;
@@ -380,9 +380,18 @@ static void dhcp_offers_the_address(void)
 	const uint8_t *reply = payload(&bed) + ETHERNET + 28;
 	CU_ASSERT_EQUAL(reply[0], 2);
 	CU_ASSERT_EQUAL(memcmp(reply + 4, dhcp + 4, 4), 0);
-	CU_ASSERT_EQUAL(memcmp(reply + 16, ((uint8_t[]){10, 0, 2, 15}), 4), 0);
+	CU_ASSERT_EQUAL(
+	        memcmp(reply + 16, ((uint8_t[]){10, 0, (uint8_t)(2 + index), 15}), 4),
+	        0);
 	CU_ASSERT_EQUAL(memcmp(bed.frame, ((uint8_t[HEADER]){0}), HEADER), 0);
 	down(&bed);
+}
+
+static void dhcp_offers_the_address(void)
+{
+	dhcp_offers_the_address_of_network(0);
+	dhcp_offers_the_address_of_network(1);
+	dhcp_offers_the_address_of_network(CONFIG_NICS - 1);
 }
 
 static void frames_are_reported_while_they_last(void)

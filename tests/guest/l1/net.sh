@@ -11,10 +11,11 @@ fetched() {
 	timeout 120 wget -q -O - "$1" 2>/dev/null | md5sum | cut -c 1-32
 }
 
-start_guest --mem 256M --net user,publish=8080:80,publish=127.0.0.2:53:53/udp,mac=52:54:00:12:34:56 /guests/debian -- \
-	mayfly.test=net
+start_guest --mem 256M --net user,publish=8080:80,publish=127.0.0.2:53:53/udp,mac=52:54:00:12:34:56 \
+	--net user,publish=8082:80 /guests/debian -- mayfly.test=net
 wait_said serving
 served=$(fetched http://127.0.0.1:8080/file)
+second=$(fetched http://127.0.0.1:8082/file)
 bound=$(netstat -ltn | awk '$4 ~ /:8080$/ { print $4 }')
 answer=$(nslookup -type=a example.test 127.0.0.2 2>/dev/null | sed -n 's/^Address: //p' | tail -n 1)
 echo >www/over
@@ -24,6 +25,8 @@ equal user_net_gives_an_address 10.0.2.15 "$(said address)"
 equal guest_fetches_from_the_host "$sum" "$(said fetched)"
 equal guest_resolves_through_a_loopback_resolver 192.0.2.53 "$(said name)"
 equal published_port_reaches_the_guest "$(said served)" "$served"
+equal second_user_net_is_another_network 10.0.3.15 "$(said second)"
+equal published_port_reaches_the_guest_by_the_second "$(said served)" "$second"
 equal published_port_is_bound_to_loopback 127.0.0.1:8080 "$bound"
 equal published_udp_port_reaches_the_guest 192.0.2.53 "$answer"
 check net_interrupts_are_counted above_zero "$(said interrupts)"
