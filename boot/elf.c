@@ -416,16 +416,22 @@ static bool seeks_multiboot(const struct boot_source *source, const Elf64_Ehdr *
 	               notes->solo5.target != SOLO5_HVT);
 }
 
+/* Linux before 4.19 may have no note at all: then this gives it away. */
+static bool is_mapped_as_linux(const Elf64_Ehdr *header, const Elf64_Phdr *segments)
+{
+	for (unsigned i = 0; i < header->e_phnum; i++)
+		if (segments[i].p_type == PT_LOAD &&
+		        segments[i].p_vaddr >= linux_text_map)
+			return true;
+	return false;
+}
+
 /* What it is and how it can be entered: before its segments are, to name a program one. */
 static int kind_set(struct boot_source *source, Elf64_Ehdr *header,
         Elf64_Phdr *segments, struct notes *notes)
 {
 	int error = 0;
 
-	/* Linux before 4.19 may have no note at all; its mapping gives it away. */
-	for (unsigned i = 0; i < header->e_phnum && !source->has_pvh; i++)
-		notes->linux_kernel |= segments[i].p_type == PT_LOAD &&
-		                       segments[i].p_vaddr >= linux_text_map;
 	source->format = FORMAT_ELF;
 	source->elf_entry = header->e_entry;
 	if (seeks_multiboot(source, header, notes)) {
@@ -437,6 +443,8 @@ static int kind_set(struct boot_source *source, Elf64_Ehdr *header,
 			        boot_protocol_name(source->protocol),
 			        source->kernel_path);
 	}
+	if (!source->has_pvh && !source->multiboot.version)
+		notes->linux_kernel |= is_mapped_as_linux(header, segments);
 	if (!error)
 		error = hvt_identify(source, &notes->solo5,
 		        source->has_pvh || source->multiboot.version);

@@ -101,6 +101,12 @@ int multiboot_refuse(const struct boot_source *source, const char *why)
 	        source->kernel_path, why);
 }
 
+void multiboot_no_video(const struct boot_source *source)
+{
+	log_info("image: '%s' would like a video mode, and gets none",
+	        source->kernel_path);
+}
+
 int multiboot_place(struct boot_source *source, uint32_t offset,
         const struct multiboot_addresses *addresses)
 {
@@ -155,8 +161,7 @@ static int header_take(
 		return multiboot_refuse(
 		        source, "requires what version 0.6.96 of it does not know");
 	if (header.flags & FLAG_VIDEO)
-		log_info("image: '%s' would like a video mode, and gets none",
-		        source->kernel_path);
+		multiboot_no_video(source);
 	if (!(header.flags & FLAG_ADDRESSES))
 		return 0;
 	if (rest < sizeof(header))

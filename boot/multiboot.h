@@ -30,6 +30,9 @@ int multiboot_place(struct boot_source *source, uint32_t offset,
 /* Logs -EINVAL: the header contradicts itself, or asks for what is not there. */
 int multiboot_refuse(const struct boot_source *source, const char *why);
 
+/* The image would like a video mode: it is told of none, and the user that it wished. */
+void multiboot_no_video(const struct boot_source *source);
+
 /* multiboot2.c: as multiboot_find(), of the header whose file offset this is. */
 int multiboot2_take(struct boot_source *source, const struct multiboot_head *head,
         uint32_t offset, uint32_t size);

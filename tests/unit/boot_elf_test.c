@@ -183,6 +183,23 @@ static void linux_is_known_by_its_notes(void)
 	boot_close(&source);
 }
 
+/* GNU Mach for x86-64 and others lie where Linux does, and start in 32-bit mode. */
+static void multiboot_kernel_in_the_upper_half_is_not_linux(void)
+{
+	static const uint32_t header[] = {0x1badb002, 0, -0x1badb002u};
+	struct boot_source source;
+	struct elf elf = plain();
+
+	elf.segments[0].p_vaddr = elf.header.e_entry = 0xffffffff81000000;
+	elf.segments[0].p_flags |= PF_X;
+	memcpy(elf.bytes + TEXT, header, sizeof(header));
+	CU_ASSERT_FATAL(opens(&elf, &source));
+	CU_ASSERT(!source.needs.linux_kernel && !source.has_linux64);
+	CU_ASSERT_EQUAL(source.protocol, PROTOCOL_MULTIBOOT);
+	CU_ASSERT_EQUAL(source.multiboot.entry, BASE);
+	boot_close(&source);
+}
+
 static void protocol_can_be_chosen(void)
 {
 	static const struct {
@@ -626,6 +643,7 @@ int main(void)
 	        UNIT(wide_entry_note_is_taken),
 	        UNIT(mayfly_note_says_what_is_needed),
 	        UNIT(linux_is_known_by_its_notes),
+	        UNIT(multiboot_kernel_in_the_upper_half_is_not_linux),
 	        UNIT(protocol_can_be_chosen),
 	        UNIT(lying_segments_are_refused),
 	        UNIT(overlapping_segments_are_refused),
