@@ -180,7 +180,11 @@ static int start_queues(struct virtio *virtio)
 	return 0;
 }
 
-/* DRIVER_OK is set if and only if the device was activated. */
+/*
+ * DRIVER_OK is set if and only if the device was activated. Some drivers notify a queue
+ * before, though 3.1.1 forbids it: legacy ones, and that of Linux 5.10.223 for random
+ * numbers. Such requests are looked for now, as QEMU does.
+ */
 static bool activate(struct virtio *virtio)
 {
 	if (start_queues(virtio) < 0) {
@@ -194,6 +198,8 @@ static bool activate(struct virtio *virtio)
 	virtio->state.status |= VIRTIO_CONFIG_S_DRIVER_OK;
 	if (virtio->type->activate)
 		virtio->type->activate(virtio);
+	for (unsigned i = 0; i < virtio->type->queue_count; i++)
+		virtio_kick(virtio, i);
 	return true;
 }
 
@@ -235,9 +241,8 @@ void virtio_set_status(struct virtio *virtio, uint32_t status)
 }
 
 /*
- * Legacy drivers set what bits they like in any order (3.1.2), and some notify a queue
- * before DRIVER_OK: such requests are looked for then. A feature that was not offered is
- * one that the driver does not get.
+ * Legacy drivers set what bits they like in any order (3.1.2). A feature that was not
+ * offered is one that the driver does not get.
  */
 void virtio_set_status_legacy(struct virtio *virtio, uint32_t status)
 {
@@ -258,10 +263,7 @@ void virtio_set_status_legacy(struct virtio *virtio, uint32_t status)
 	        !(status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
 	virtio->state.driver_features &= virtio_features_legacy(virtio);
-	if (!activate(virtio))
-		return;
-	for (unsigned i = 0; i < virtio->type->queue_count; i++)
-		virtio_kick(virtio, i);
+	activate(virtio);
 }
 
 /* 6.4: a device that takes requests of any layout tells legacy drivers so. */

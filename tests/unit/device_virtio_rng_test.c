@@ -43,6 +43,27 @@ static void buffers_are_filled_and_nothing_else(void)
 	guest_destroy(&guest);
 }
 
+/* As Linux 5.10.223 asks, and then waits for ever. */
+static void request_before_driver_ok_is_not_lost(void)
+{
+	struct guest guest;
+
+	guest_init(&guest);
+	guest.device = virtio_mmio_create(
+	        &guest.host, virtio_rng_create(&guest.host), GUEST_GSI);
+	guest_features_ok(&guest, FEATURES);
+	guest_setup_queue(&guest, 0, SIZE, 0);
+	guest_describe(&guest, 0, 0, GUEST_DATA, 64, VRING_DESC_F_WRITE, 0);
+	guest_offer(&guest, 0, SIZE, 0);
+	guest_kick(&guest, 0);
+	CU_ASSERT_EQUAL(guest_used(&guest, 0)->idx, 0);
+	guest_set(&guest, VIRTIO_MMIO_STATUS, 15);
+	CU_ASSERT_EQUAL(guest_used(&guest, 0)->idx, 1);
+	CU_ASSERT_EQUAL(guest_used(&guest, 0)->ring[0].len, 64);
+	CU_ASSERT_EQUAL(guest.interrupts, 1);
+	guest_destroy(&guest);
+}
+
 static void one_request_is_capped(void)
 {
 	struct guest guest;
@@ -115,6 +136,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 	        UNIT(buffers_are_filled_and_nothing_else),
+	        UNIT(request_before_driver_ok_is_not_lost),
 	        UNIT(one_request_is_capped),
 	        UNIT(request_without_room_gets_nothing),
 	        UNIT(many_requests_are_served_in_shares),
