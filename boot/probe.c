@@ -41,7 +41,7 @@ static const struct {
         {0, 4, "\x02\x21\x4c\x18", "LZ4-compressed", "unlz4 it first"},
         {0, 4, "\x89LZO", "LZO-compressed", "lzop -d it first"},
         {0, 2, "#!", "a script", "name a kernel or a unikernel"},
-        {0, 2, "MZ", "an EFI program, not a bzImage", "extract the kernel in it"},
+        {0, 2, "MZ", "an EFI program, not a kernel", "extract the kernel in it"},
         {0, 5, "07070", "an initrd (cpio)", AS_INITRD},
         {0, 4, "QFI\xfb", "a qcow2 disk", "give it a name that ends in .qcow2"},
         {0, 4, "KDMV", "a VMDK disk", "give it a name that ends in .vmdk"},
@@ -114,10 +114,6 @@ static int explain(const struct boot_source *source, enum boot_machine machine)
 
 	if (!source->kernel_size)
 		return log_error(-EINVAL, "image: '%s' is empty", source->kernel_path);
-	for (size_t i = 0; i < sizeof(flat) / sizeof(flat[0]); i++)
-		if (!boot_read(source, FLAT_MAGIC, data, 4) &&
-		        !memcmp(data, flat[i].magic, 4))
-			return boot_foreign(source, flat[i].name, machine);
 	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
 		if (!boot_read(source, mistakes[i].offset, data, mistakes[i].size) &&
 		        !memcmp(data, mistakes[i].magic, mistakes[i].size))
@@ -126,10 +122,22 @@ static int explain(const struct boot_source *source, enum boot_machine machine)
 			        mistakes[i].remedy);
 	}
 	return log_error(-EINVAL,
-	        "image: '%s' is neither an ELF nor a bzImage: name a kernel, a "
-	        "unikernel "
-	        "or a LinuxKit build",
-	        source->kernel_path);
+	        "image: '%s' is neither an ELF nor %s: name a kernel, a unikernel or a "
+	        "LinuxKit build",
+	        source->kernel_path,
+	        machine == MACHINE_X86 ? "a bzImage" : "a RISC-V Image");
+}
+
+static int flat_probe(const struct boot_source *source, enum boot_machine machine)
+{
+	char magic[4];
+
+	if (boot_read(source, FLAT_MAGIC, magic, sizeof(magic)))
+		return -ENOEXEC;
+	for (size_t i = 0; i < sizeof(flat) / sizeof(flat[0]); i++)
+		if (!memcmp(magic, flat[i].magic, sizeof(magic)))
+			return boot_foreign(source, flat[i].name, machine);
+	return -ENOEXEC;
 }
 
 static int formats_probe(struct boot_source *source, enum boot_machine machine)
@@ -138,7 +146,7 @@ static int formats_probe(struct boot_source *source, enum boot_machine machine)
 
 	for (size_t i = 0; error == -ENOEXEC && i < FORMATS; i++)
 		error = formats[i]->probe(source, machine);
-	return error;
+	return error == -ENOEXEC ? flat_probe(source, machine) : error;
 }
 
 int boot_probe(struct boot_source *source, enum boot_machine machine)

@@ -300,6 +300,12 @@ static void x86_kernel_is_foreign_to_riscv(void)
 	        -EINVAL);
 	CU_ASSERT(said_exactly(
 	        &said, "is an x86-64 kernel, this Mayfly runs riscv64 guests"));
+	file_write("x", "no kernel", 9);
+	said_begin(&said);
+	CU_ASSERT_EQUAL(
+	        boot_open(&source, "x", NULL, NULL, 0, PROTOCOL_AUTO, MACHINE_RISCV),
+	        -EINVAL);
+	CU_ASSERT(said_exactly(&said, "neither an ELF nor a RISC-V Image"));
 	folder_destroy(folder);
 }
 

@@ -949,6 +949,12 @@ static void compressed_image_is_riscvs(void)
 	CU_ASSERT_PTR_NULL(opened(MACHINE_X86, &size));
 	CU_ASSERT(said_exactly(
 	        &said, "is a riscv64 kernel, this Mayfly runs x86-64 guests"));
+	memcpy(vmlinux + 56, "ARM\x64", 4);
+	kernel_write("kernel", gzip_pack(image, ROOM, vmlinux, VMLINUX));
+	said_begin(&said);
+	CU_ASSERT_PTR_NULL(opened(MACHINE_RISCV, &size));
+	CU_ASSERT(said_exactly(
+	        &said, "is an aarch64 kernel, this Mayfly runs riscv64 guests"));
 	cache_end(folder);
 }
 
