@@ -42,6 +42,7 @@ const struct arch_layout arch_layout = {
         .pci_ports = PORT_PCI_BARS,
         .pci_ports_size = PORT_PCI_BARS_SIZE,
         .console = "ttyS0",
+        .legacy = {"Goldfish clock"},
         .linux_without_pci = "",
         .linux_untraced = "",
 };

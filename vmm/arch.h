@@ -35,6 +35,8 @@ struct arch_layout {
 	uint64_t pci_ports, pci_ports_size;
 	bool unpacks_faster; /* initrds, than a guest: none is left to it, even once */
 	const char *console; /* "ttyS0" */
+	const char *
+	        legacy[2]; /* what needs.legacy stands for, without and with needs.pc */
 	const char *linux_without_pci; /* what shortens any Linux boot then; or "" */
 	const char *linux_untraced;    /* where its functions are not traced; or "" */
 };

@@ -670,12 +670,9 @@ static bool has_pci(const struct plan *plan)
 
 const char *plan_legacy(const struct boot_needs *needs)
 {
-	static const char *const parts[2][2] = {
-	        {"none", "CMOS clock, i8042"},
-	        {"PIC, PIT, port 0x61", "PIC, PIT, port 0x61, CMOS clock, i8042"},
-	};
-
-	return parts[needs->pc][needs->legacy];
+	if (needs->legacy)
+		return arch_layout.legacy[needs->pc];
+	return needs->pc ? "PIC, PIT, port 0x61" : "none";
 }
 
 /* As --net and the configuration file have it. */
@@ -752,7 +749,7 @@ void plan_print(const struct plan *plan)
 	printf("legacy     %s\n", plan_legacy(&plan->needs));
 	if (source->config_path)
 		printf("config     %s\n", source->config_path);
-	if (plan->needs.acpi) {
+	if (plan->needs.acpi || plan->needs.linux_kernel) {
 		uuid_format(plan->uuid, uuid);
 		printf("uuid       %s\n", plan->config->has_uuid ? uuid : "(random)");
 	}

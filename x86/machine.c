@@ -50,6 +50,7 @@ const struct arch_layout arch_layout = {
         .pci_ports_size = PORT_PCI_BARS_SIZE,
         .unpacks_faster = true,
         .console = "ttyS0",
+        .legacy = {"CMOS clock, i8042", "PIC, PIT, port 0x61, CMOS clock, i8042"},
         /* Nothing is to be probed for, and that nothing was found is no error. */
         .linux_without_pci = "pci=off initcall_blacklist=pci_arch_init",
         /*

@@ -28,6 +28,7 @@ aia) words="AIA in KVM" ;;
 *) words="PLIC in Mayfly" ;;
 esac
 check inspect_host_names_the_$controller eval "mayfly inspect --host | grep -q '$words'"
+check inspect_names_no_parts_of_a_pc eval "mayfly inspect /guests/debian-kernel | grep -q '^legacy *Goldfish clock$'"
 run_guest /guests/hello
 equal hello "0:Hello from Mayfly!" "$status:$(tr -d '\r' <console)"
 boots image_$controller 1 256 poweroff /guests/debian
