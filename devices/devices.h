@@ -18,6 +18,9 @@ extern const struct device_help device_table[];
 /* 16550A (National Semiconductor PC16550D); window of 8 bytes; interrupt `gsi`, edge. */
 struct device *serial_create(
         struct device_host *host, struct console *console, unsigned gsi);
+/* The console's input, for a guest that asks firmware for it: up to `size` bytes that are
+ * there, out of the same receiver. Never blocks. */
+size_t serial_receive(struct device *device, void *data, size_t size);
 /* The reset line of an 8042 and no keyboard: window 0 is port 0x60, 1 is port 0x64. */
 struct device *i8042_create(struct device_host *host);
 /* MC146818 clock as far as kernels need it: window of 2 bytes (ports 0x70, 0x71). */

@@ -279,6 +279,21 @@ static void serial_write(struct device *device, unsigned window, uint64_t offset
 	refill(serial);
 }
 
+size_t serial_receive(struct device *device, void *data, size_t size)
+{
+	struct serial *serial = (struct serial *)device;
+	uint8_t *bytes = data;
+	size_t taken = 0;
+
+	pthread_mutex_lock(&device->lock);
+	serial->state.polls = POLLS;
+	for (refill(serial); taken < size && serial->state.count; refill(serial))
+		bytes[taken++] = fifo_pop(&serial->state);
+	update_interrupt(serial);
+	pthread_mutex_unlock(&device->lock);
+	return taken;
+}
+
 static void serial_pause(struct device *device)
 {
 	((struct serial *)device)->paused = true;

@@ -176,9 +176,10 @@ int arch_add_platform(struct vm *vm)
 	if (!error && vm->plan->needs.legacy)
 		error = add_mmio(vm, goldfish_rtc_create(&vm->host), LAYOUT_RTC,
 		        GOLDFISH_RTC_SIZE);
-	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
-		error = add_mmio(vm, serial_create(&vm->host, vm->console, IRQ_COM1),
-		        LAYOUT_COM1, SERIAL_SIZE);
+	if (!error && vm->plan->config->console == CONSOLE_SERIAL) {
+		vm->arch->serial = serial_create(&vm->host, vm->console, IRQ_COM1);
+		error = add_mmio(vm, vm->arch->serial, LAYOUT_COM1, SERIAL_SIZE);
+	}
 	if (!error && vm->plan->config->transport == TRANSPORT_PCI)
 		error = pci_host_add(vm);
 	return error;

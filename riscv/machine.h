@@ -14,9 +14,10 @@ struct vm;
 
 /* vm->arch. Without interrupts it has neither controller. */
 struct arch_vm {
-	int aia_fd;          /* -1: KVM has none, or the guest needs none */
-	unsigned aia_ids;    /* interrupt identities of an IMSIC */
-	struct device *plic; /* ours, of vm->devices, where KVM has no AIA */
+	int aia_fd;            /* -1: KVM has none, or the guest needs none */
+	unsigned aia_ids;      /* interrupt identities of an IMSIC */
+	struct device *plic;   /* ours, of vm->devices, where KVM has no AIA */
+	struct device *serial; /* of vm->devices; NULL: the console is another one */
 	bool isa_known;
 	struct isa isa;
 };

@@ -1,7 +1,7 @@
 /*
  * SBI calls that KVM hands on (RISC-V Supervisor Binary Interface Specification 2.0):
- * the debug console (chapter 12) and the legacy console (5.2, 5.3). Everything else KVM
- * answers itself, or ends the VM with (system reset: vcpu.c).
+ * the debug console (chapter 12), the legacy console (5.2, 5.3), and whether there are
+ * extensions that KVM knows nothing of (4.4). Everything else KVM answers itself, or ends the VM with (system reset: vcpu.c).
  */
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "devices/console.h"
+#include "devices/devices.h"
 #include "riscv/machine.h"
 #include "vmm/arch.h"
 #include "vmm/log.h"
@@ -18,6 +19,8 @@
 enum {
 	SBI_LEGACY_PUTCHAR = 1,
 	SBI_LEGACY_GETCHAR = 2,
+	SBI_BASE = 0x10,
+	BASE_PROBE = 3,
 	SBI_DBCN = 0x4442434e,
 	DBCN_WRITE = 0,
 	DBCN_READ = 1,
@@ -60,20 +63,34 @@ static void put(struct vm *vm, const void *data, size_t size)
 		console_write(vm->console, data, size);
 }
 
-static struct sbi_answer console_put(
-        struct vm *vm, uint64_t size, uint64_t low, uint64_t high)
+static size_t take(struct vm *vm, void *data, size_t size)
 {
+	struct device *serial = vm->arch->serial;
+
+	return serial ? serial_receive(serial, data, size) : 0;
+}
+
+/* 12.1, 12.2: a number of bytes, and in two words where they lie: all of it is to be RAM. */
+static struct sbi_answer console_move(
+        struct vm *vm, uint64_t function, const unsigned long *arguments)
+{
+	uint64_t size = arguments[0] < DBCN_BYTES ? arguments[0] : DBCN_BYTES;
+	char *buffer = arguments[2]
+	                       ? NULL
+	                       : memory_at(&vm->memory, arguments[1], arguments[0]);
 	char bytes[DBCN_BYTES];
 
-	if (size > sizeof(bytes))
-		size = sizeof(bytes);
-	if (high || (size && memory_read(&vm->memory, low, bytes, size) < 0))
+	if (!size)
+		return (struct sbi_answer){SBI_SUCCESS, 0};
+	if (!buffer)
 		return (struct sbi_answer){SBI_INVALID_PARAM, 0};
+	if (function == DBCN_READ)
+		return (struct sbi_answer){SBI_SUCCESS, take(vm, buffer, size)};
+	memcpy(bytes, buffer, size);
 	put(vm, bytes, size);
 	return (struct sbi_answer){SBI_SUCCESS, size};
 }
 
-/* Input comes by the serial port alone: here it is always empty, which is no error. */
 static struct sbi_answer debug_console(
         struct vm *vm, uint64_t function, const unsigned long *arguments)
 {
@@ -81,9 +98,8 @@ static struct sbi_answer debug_console(
 
 	switch (function) {
 	case DBCN_WRITE:
-		return console_put(vm, arguments[0], arguments[1], arguments[2]);
 	case DBCN_READ:
-		return (struct sbi_answer){SBI_SUCCESS, 0};
+		return console_move(vm, function, arguments);
 	case DBCN_WRITE_BYTE:
 		put(vm, &byte, 1);
 		return (struct sbi_answer){SBI_SUCCESS, 0};
@@ -95,7 +111,7 @@ static void sbi_call(struct vcpu *vcpu)
 {
 	__typeof__(vcpu->run->riscv_sbi) *call = &vcpu->run->riscv_sbi;
 	struct sbi_answer answer = {SBI_NOT_SUPPORTED, 0};
-	char byte = (char)call->args[0];
+	unsigned char byte = (unsigned char)call->args[0];
 
 	switch (call->extension_id) {
 	case SBI_LEGACY_PUTCHAR:
@@ -103,7 +119,13 @@ static void sbi_call(struct vcpu *vcpu)
 		answer.error = SBI_SUCCESS;
 		break;
 	case SBI_LEGACY_GETCHAR:
-		answer.error = -1; /* no input; it is the whole answer */
+		/* The byte, or -1, is the whole answer. */
+		answer.error = take(vcpu->vm, &byte, 1) ? byte : -1;
+		break;
+	case SBI_BASE:
+		/* KVM asks about experimental and vendors' extensions: there are none. */
+		if (call->function_id == BASE_PROBE)
+			answer.error = SBI_SUCCESS;
 		break;
 	case SBI_DBCN:
 		answer = debug_console(vcpu->vm, call->function_id, call->args);

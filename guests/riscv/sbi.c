@@ -1,13 +1,14 @@
 /*
  * Calls of the RISC-V Supervisor Binary Interface (2.0) that come out of KVM: the debug
- * console with good and bad buffers by default; "seed=yes" reads the CSR of random numbers;
+ * console with good and bad buffers by default; "read=yes" reads a line from it, and
+ * "seed=yes" the CSR of random numbers;
  * "reset=shutdown", "reboot" or "failure" asks for that. 1: something answered wrongly.
  */
 #include "guest.h"
 #include "mayfly.h"
 #include "riscv/platform.h"
 
-MAYFLY_NEEDS(MAYFLY_NEEDS_NOTHING);
+MAYFLY_NEEDS(MAYFLY_NEEDS_INPUT);
 
 #define DBCN            0x4442434e
 #define DBCN_WRITE      0
@@ -25,6 +26,8 @@ MAYFLY_NEEDS(MAYFLY_NEEDS_NOTHING);
 #define BASE           0x10
 #define BASE_HAS       3
 #define LEGACY_PUTCHAR 1
+#define EXPERIMENTAL   0x08000000
+#define VENDOR         0x09000000
 
 #define CSR_SEED "0x015"
 
@@ -100,7 +103,45 @@ static void console(void)
 	expect("behind RAM", put(end, 0, 1), INVALID_PARAM, 0);
 	expect("around the end", put(UINT64_MAX - 3, 0, 8), INVALID_PARAM, 0);
 	expect("above 64 bits", put((uintptr_t)hello, 1, 4), INVALID_PARAM, 0);
+	expect("far past the end of RAM", put((uintptr_t)hello, 0, UINT64_C(1) << 40),
+	        INVALID_PARAM, 0);
+	expect("read, nothing", sbi(DBCN, DBCN_READ, 0, 0, 0), SUCCESS, 0);
+	expect("read to no RAM", sbi(DBCN, DBCN_READ, 1, 0, 0), INVALID_PARAM, 0);
+	expect("read past the end of RAM", sbi(DBCN, DBCN_READ, 8, end - 4, 0),
+	        INVALID_PARAM, 0);
+	expect("read above 64 bits", sbi(DBCN, DBCN_READ, 1, (uintptr_t)&byte, 1),
+	        INVALID_PARAM, 0);
 	expect("no such function", sbi(DBCN, 77, 0, 0, 0), NOT_SUPPORTED, 0);
+}
+
+/* One byte a call at first, then what there is. */
+static void heard(void)
+{
+	static char line[64];
+	uint64_t size = 0;
+
+	while (size < sizeof(line) && !(size && line[size - 1] == '\n')) {
+		struct answer answer = sbi(DBCN, DBCN_READ,
+		        size < 3 ? 1 : sizeof(line) - size, (uintptr_t)line + size, 0);
+
+		if (answer.error || answer.value > sizeof(line) - size) {
+			expect("read a line", answer, SUCCESS, 0);
+			return;
+		}
+		size += answer.value;
+	}
+	print("sbi: heard ");
+	put_all(line, size);
+}
+
+/* KVM leaves these to the monitor. */
+static void extensions(void)
+{
+	expect("experimental extension", sbi(BASE, BASE_HAS, EXPERIMENTAL, 0, 0),
+	        SUCCESS, 0);
+	expect("vendor's extension", sbi(BASE, BASE_HAS, VENDOR, 0, 0), SUCCESS, 0);
+	expect("call of a vendor's", sbi(VENDOR, 0, 0, 0, 0), NOT_SUPPORTED, 0);
+	expect("unknown extension", sbi(0x12345678, 0, 0, 0, 0), NOT_SUPPORTED, 0);
 }
 
 /* Where KVM has it; there is no input, then. */
@@ -147,7 +188,9 @@ int main(void)
 		reset(how);
 	else if (option_find(command_line, "seed"))
 		seed();
+	else if (option_find(command_line, "read"))
+		heard();
 	else
-		console(), legacy();
+		console(), extensions(), legacy();
 	return failures != 0;
 }

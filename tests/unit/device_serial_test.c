@@ -284,6 +284,23 @@ static void a_polling_guest_gets_input(void)
 	teardown();
 }
 
+static void firmware_reads_the_same_input(void)
+{
+	char data[8];
+
+	setup();
+	CU_ASSERT_EQUAL(serial_receive(serial, data, sizeof(data)), 0);
+	end.input = "one key after the other";
+	CU_ASSERT_EQUAL(serial_receive(serial, data, 7), 7);
+	CU_ASSERT_NSTRING_EQUAL(data, "one key", 7);
+	CU_ASSERT_EQUAL(serial_receive(serial, data, 0), 0);
+	CU_ASSERT_EQUAL(in(UART_RX), ' ');
+	CU_ASSERT_EQUAL(edges(), 0);
+	CU_ASSERT_EQUAL(serial_receive(serial, data, sizeof(data)), sizeof(data));
+	CU_ASSERT_NSTRING_EQUAL(data, "after th", 8);
+	teardown();
+}
+
 static void fifo_takes_sixteen_and_refills_when_empty(void)
 {
 	setup();
@@ -376,6 +393,7 @@ int main(void)
 	        UNIT(modem_deltas_last_until_msr_is_read),
 	        UNIT(nothing_is_taken_before_the_guest_listens),
 	        UNIT(a_polling_guest_gets_input),
+	        UNIT(firmware_reads_the_same_input),
 	        UNIT(fifo_takes_sixteen_and_refills_when_empty),
 	        UNIT(without_fifo_one_character_waits),
 	        UNIT(one_character_an_interrupt_is_enough),

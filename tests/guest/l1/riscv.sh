@@ -50,6 +50,10 @@ status_of memory_is_what_was_asked_for 0 '^memory: 65536 KiB of RAM' --mem 64M /
 status_of rng_interrupts 0 '' --rng /guests/rng
 status_of debug_console_checks_its_buffers 0 '^sbi: by the debug console' /guests/sbi
 equal debug_console_takes_long_lines 1000 "$(tr -d '\r' <console | grep '^\.*$' | wc -L)"
+echo "typed line" >keys
+input=keys
+status_of debug_console_hears_input 0 '^sbi: heard typed line' /guests/sbi -- read=yes
+input=/dev/null
 status_of sbi_shutdown_is_status_0 0 '^sbi: asks for' /guests/sbi -- reset=shutdown
 status_of sbi_reboot_is_status_0 0 '^sbi: asks for' /guests/sbi -- reset=reboot
 status_of sbi_failure_is_status_3 3 '^sbi: asks for' /guests/sbi -- reset=failure
