@@ -7,7 +7,7 @@ GUEST_CC ?= $(CROSS_COMPILE)gcc$(if $(SYSROOT), --sysroot=$(SYSROOT))
 
 # http is apart: it needs lwIP, which is fetched, and may fail alone.
 GUESTS_x86 := hello exit cmdline memory spin idle blk rng crash echo smp pci pit modules
-GUESTS_riscv := hello exit cmdline memory idle blk rng sbi
+GUESTS_riscv := hello exit cmdline memory idle blk rng crash sbi
 GUESTS := $(GUESTS_$(ARCH))
 HTTP_x86 := http http_multiboot
 HTTP_riscv := http

@@ -18,6 +18,7 @@ struct arch_vm {
 	unsigned aia_ids;      /* interrupt identities of an IMSIC */
 	struct device *plic;   /* ours, of vm->devices, where KVM has no AIA */
 	struct device *serial; /* of vm->devices; NULL: the console is another one */
+	unsigned traps;        /* that arch_trap() was asked for */
 	bool isa_known;
 	struct isa isa;
 };

@@ -1,4 +1,7 @@
-/* Registers: how a guest is entered, and what to show of one that crashed. */
+/*
+ * Registers: how a guest is entered, what to show of one that crashed, and the one trap that
+ * KVM leaves to us.
+ */
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -34,25 +37,35 @@ int register_set(const struct vcpu *vcpu, uint64_t type, uint64_t index, uint64_
 	return ioctl(vcpu->fd, KVM_SET_ONE_REG, &one) < 0 ? -errno : 0;
 }
 
+struct setting {
+	uint64_t type, index, value;
+};
+
+static int registers_set(
+        const struct vcpu *vcpu, const struct setting *settings, size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = register_set(
+		        vcpu, settings[i].type, settings[i].index, settings[i].value);
+	return error;
+}
+
 /*
  * Linux, Documentation/arch/riscv/boot.rst: a0 is the hart's id, a1 the device tree, satp
  * is 0. The other harts stay stopped (KVM_MP_STATE_STOPPED): the guest starts them itself.
  */
 int vcpu_enter(struct vcpu *vcpu, uint64_t entry, uint64_t fdt)
 {
-	const struct {
-		uint64_t index, value;
-	} registers[] = {
-	        {KVM_REG_RISCV_CORE_REG(regs.pc), entry},
-	        {KVM_REG_RISCV_CORE_REG(regs.a0), vcpu->index},
-	        {KVM_REG_RISCV_CORE_REG(regs.a1), fdt},
+	const struct setting settings[] = {
+	        {KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(regs.pc), entry},
+	        {KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(regs.a0), vcpu->index},
+	        {KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(regs.a1), fdt},
 	};
-	int error = 0;
+	int error =
+	        registers_set(vcpu, settings, sizeof(settings) / sizeof(settings[0]));
 
-	for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]) && !error;
-	        i++)
-		error = register_set(vcpu, KVM_REG_RISCV_CORE, registers[i].index,
-		        registers[i].value);
 	return error ? log_error(error, "kvm: cannot set CPU %u's registers: %s",
 	                       vcpu->index, strerror(-error))
 	             : 0;
@@ -110,6 +123,64 @@ static int translate(const struct vcpu *vcpu, uint64_t virtual, uint64_t *guest)
 		}
 	}
 	return -EFAULT;
+}
+
+/* Privileged ISA, 10.1.1 (sstatus), 10.1.2 (stvec), 10.1.8 (scause). */
+enum {
+	SSTATUS_SIE = 1 << 1,
+	SSTATUS_SPIE = 1 << 5,
+	SSTATUS_SPP = 1 << 8,
+	STVEC_MODE = 3,
+	CAUSE_FETCH_ACCESS = 1,
+};
+
+/* KVM logs each on the host. */
+enum { TRAPS_MAX = 64 };
+
+/* Whether there is memory to fetch an instruction from. */
+static bool can_fetch(const struct vcpu *vcpu, uint64_t virtual)
+{
+	uint64_t guest;
+
+	return !translate(vcpu, virtual, &guest) &&
+	       memory_at(&vcpu->vm->memory, guest, sizeof(uint16_t));
+}
+
+/*
+ * A jump to where no memory is ends KVM_RUN with -EOPNOTSUPP. A hart raises an access fault
+ * (Privileged ISA, table 15), and Linux's kexec counts on it: it switches the MMU off, and so
+ * comes to the trap's address. A vector that is not in memory would fault for ever.
+ */
+bool arch_trap(struct vcpu *vcpu)
+{
+	const uint64_t vector =
+	        csr(vcpu, KVM_REG_RISCV_CSR_REG(stvec)) & ~(uint64_t)STVEC_MODE;
+	uint64_t status = csr(vcpu, KVM_REG_RISCV_CSR_REG(sstatus)), pc = 0, mode = 0;
+
+	if (register_get(vcpu, KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(regs.pc),
+	            &pc) < 0 ||
+	        register_get(vcpu, KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(mode),
+	                &mode) < 0 ||
+	        can_fetch(vcpu, pc) || !can_fetch(vcpu, vector) ||
+	        __atomic_fetch_add(&vcpu->vm->arch->traps, 1, __ATOMIC_RELAXED) >=
+	                TRAPS_MAX)
+		return false;
+
+	const bool enabled = status & SSTATUS_SIE, supervisor = mode;
+
+	status &= ~(uint64_t)(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP);
+	status |= (enabled ? SSTATUS_SPIE : 0) | (supervisor ? SSTATUS_SPP : 0);
+
+	const struct setting settings[] = {
+	        {KVM_REG_RISCV_CSR, KVM_REG_RISCV_CSR_REG(sstatus), status},
+	        {KVM_REG_RISCV_CSR, KVM_REG_RISCV_CSR_REG(sepc), pc},
+	        {KVM_REG_RISCV_CSR, KVM_REG_RISCV_CSR_REG(stval), pc},
+	        {KVM_REG_RISCV_CSR, KVM_REG_RISCV_CSR_REG(scause), CAUSE_FETCH_ACCESS},
+	        {KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(regs.pc), vector},
+	        {KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(mode), KVM_RISCV_MODE_S},
+	};
+
+	return !registers_set(vcpu, settings, sizeof(settings) / sizeof(settings[0]));
 }
 
 static void dump_code(const struct vcpu *vcpu, uint64_t pc)

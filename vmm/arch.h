@@ -69,6 +69,8 @@ void arch_set_irq(struct vm *vm, unsigned gsi, bool level);
 void arch_send_msi(struct vm *vm, uint64_t address, uint32_t data);
 /* An exit that only this architecture has: false if it is not known. */
 bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run);
+/* KVM cannot do what the guest does; true: its CPU has taken a trap for that instead. */
+bool arch_trap(struct vcpu *vcpu);
 
 /* Presses the power button; false if the guest does not listen to it. */
 bool arch_power_button(struct vm *vm);

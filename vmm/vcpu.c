@@ -172,6 +172,12 @@ void vcpu_run(struct vcpu *vcpu)
 			arch_dump(vcpu);
 			vm_end(vm, END_ERROR, 0);
 			break;
+		case EOPNOTSUPP:
+			if (!arch_trap(vcpu))
+				crash(vcpu, "KVM cannot go on",
+				        "usually a jump to where no memory is, or an "
+				        "unusual instruction for a device");
+			break;
 		default:
 			log_error(-errno, "CPU %u: KVM_RUN failed: %s", vcpu->index,
 			        strerror(errno));

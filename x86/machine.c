@@ -453,3 +453,9 @@ bool arch_exit(struct vcpu *vcpu, const struct kvm_run *run)
 	ioapic_eoi(vcpu->vm->arch->ioapic, run->eoi.vector);
 	return true;
 }
+
+bool arch_trap(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return false;
+}
