@@ -239,6 +239,7 @@ static int user_create_file(void)
 static void user_exec(int program, int socket)
 {
 	char *arguments[] = {"mayfly-network", NULL}, reply[USER_NETWORK_REPLY];
+	struct user_network_request request;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
@@ -249,7 +250,11 @@ static void user_exec(int program, int socket)
 		dup2(null, fd);
 	dup2(socket, USER_NETWORK_FD);
 	syscall(SYS_execveat, program, "", arguments, environ, AT_EMPTY_PATH);
-	snprintf(reply, sizeof(reply), "cannot run its process: %s", strerror(errno));
+	snprintf(reply, sizeof(reply), "cannot run its process: %s%s", strerror(errno),
+	        errno == ENOENT ? "; it needs glibc and libslirp0, or use tap=NAME"
+	                        : "");
+	/* What is unread when this end closes would go before the reply, as ECONNRESET. */
+	recv(socket, &request, sizeof(request), MSG_DONTWAIT);
 	send(socket, reply, strlen(reply) + 1, MSG_NOSIGNAL);
 	_exit(1);
 }

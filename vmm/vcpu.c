@@ -117,7 +117,8 @@ static void handle_exit(struct vcpu *vcpu)
 		snprintf(what, sizeof(what), "KVM internal error, suberror %u",
 		        run->internal.suberror);
 		return crash(vcpu, what,
-		        "usually an instruction that this KVM cannot emulate");
+		        "usually an instruction that this KVM cannot emulate, or a "
+		        "jump to where no memory is");
 	case KVM_EXIT_FAIL_ENTRY:
 		snprintf(what, sizeof(what), "entry failed, hardware reason %#llx",
 		        (unsigned long long)

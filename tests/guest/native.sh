@@ -442,6 +442,18 @@ else
 	skip http "the guest is not built"
 fi
 
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	# Without glibc the network's process cannot be run, and says why.
+	mkdir -p "$work/root/dev" && cp "$mayfly" "$exit" "$work/root"
+	for n in 1 2 3; do
+		unshare -m sh -c 'mount --bind /dev "$work/root/dev" && exec chroot "$work/root" /mayfly run --net user /exit' \
+			<"$input" 2>&1 | grep -c 'No such file or directory; it needs glibc'
+	done >"$work/out"
+	equal net_user_without_glibc '1 1 1' "$(paste -sd ' ' "$work/out")"
+else
+	skip net_user_without_glibc "needs root and mount namespaces"
+fi
+
 find_port
 start --net "user,publish=$port:53/udp" "$idle"
 wait_for has out ^idle
