@@ -16,6 +16,7 @@ static const struct entry_protocol *const protocols[] = {
         &protocol_multiboot2,
         &protocol_multiboot,
         &protocol_linux64,
+        &protocol_linux32,
         &protocol_riscv,
 };
 enum { PROTOCOLS = sizeof(protocols) / sizeof(protocols[0]) };
@@ -27,6 +28,9 @@ int boot_choose(struct boot_source *source, enum boot_protocol protocol)
 	/* It stays what the bzImage is: the header also says how the root is mounted. */
 	if (protocol == PROTOCOL_AUTO && source->unpacked)
 		protocol = PROTOCOL_LINUX64;
+	/* A kernel has one or the other, and --boot linux is that. */
+	if (protocol == PROTOCOL_LINUX64 && source->has_linux32)
+		protocol = PROTOCOL_LINUX32;
 	for (unsigned i = 0; i < PROTOCOLS; i++) {
 		if (protocol != PROTOCOL_AUTO && protocol != protocols[i]->protocol)
 			continue;

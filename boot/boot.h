@@ -26,7 +26,7 @@ enum {
 
 enum boot_format {
 	FORMAT_ELF,     /* ELF64, or ELF32 for an entry in 32-bit mode */
-	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.12, with a 64-bit entry */
+	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.06 */
 	FORMAT_FLAT,    /* bytes, and a Multiboot header that says where they go */
 	FORMAT_IMAGE,   /* Linux/RISC-V's flat Image */
 };
@@ -35,6 +35,7 @@ enum boot_protocol {
 	PROTOCOL_AUTO,
 	PROTOCOL_PVH,        /* Xen's "x86/HVM direct boot ABI" */
 	PROTOCOL_LINUX64,    /* Linux's Documentation/arch/x86/boot.rst, 64-bit entry */
+	PROTOCOL_LINUX32,    /* the same, 32-bit entry */
 	PROTOCOL_HVT,        /* Solo5's hvt ABI, version 2 */
 	PROTOCOL_MULTIBOOT,  /* Multiboot 0.6.96 */
 	PROTOCOL_MULTIBOOT2, /* Multiboot 2 */
@@ -121,11 +122,10 @@ struct boot_source {
 	/* What boot_open() found out. */
 	enum boot_format format;
 	enum boot_protocol protocol; /* the one that will be used */
-	bool has_pvh, has_linux64, has_hvt, has_riscv;
+	bool has_pvh, has_linux64, has_linux32, has_hvt, has_riscv;
 	bool unpacked; /* an ELF that came out of a bzImage: boot_unpack() */
 	struct boot_multiboot multiboot;
-	uint64_t pvh_entry,
-	        elf_entry; /* Linux's 64-bit entry, a bzImage's too; hvt's; RISC-V's */
+	uint64_t pvh_entry, elf_entry; /* Linux's, a bzImage's too; hvt's; RISC-V's */
 	struct boot_segment segments[BOOT_SEGMENTS]; /* ascending, never overlapping */
 	unsigned segment_count;
 	uint64_t initrd_max; /* last byte that an initrd may take */

@@ -1,6 +1,7 @@
 /*
  * bzImage: what /boot/vmlinuz is on x86. Linux's Documentation/arch/x86/boot.rst, by whose
- * names the fields go; only its 64-bit entry (protocol 2.12) is of use here.
+ * names the fields go. Kernels for x86-64 have a 64-bit entry since protocol 2.12; all others
+ * are entered in 32-bit mode. The entry in real mode needs a BIOS.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,9 +29,9 @@ static int fields_check(
 	uint32_t alignment = file->kernel_alignment;
 
 	if (file->version < LINUX_VERSION_MIN)
-		return refuse(source, "older than boot protocol 2.12 (Linux 3.8)");
-	if (!(file->xloadflags & LINUX_KERNEL_64))
-		return refuse(source, "without a 64-bit entry: take an x86-64 kernel");
+		return refuse(source,
+		        "older than boot protocol 2.06 (Linux 2.6.22), or a program "
+		        "that looks like one: it would need a BIOS");
 	if (!(file->loadflags & LINUX_LOADED_HIGH) || !file->syssize ||
 	        !file->cmdline_size || !file->init_size)
 		return refuse(source, "with a damaged header");
@@ -39,6 +40,20 @@ static int fields_check(
 	if (file->pref_address < LAYOUT_KERNEL_MIN || file->pref_address > reach)
 		return refuse(source, "with a damaged pref_address");
 	return 0;
+}
+
+static bool has_linux64(const struct linux_params *file)
+{
+	return file->version >= LINUX_VERSION_64 && file->xloadflags & LINUX_KERNEL_64;
+}
+
+/* What the kernel's protocol is too old for: it uses no more than its file says. */
+static void fields_complete(struct linux_params *file)
+{
+	if (file->version >= LINUX_VERSION_INIT_SIZE)
+		return;
+	file->pref_address = LAYOUT_KERNEL_MIN;
+	file->init_size = 1;
 }
 
 /* Where the protected-mode kernel goes, and all that it uses at first. */
@@ -51,6 +66,7 @@ static int segment_set(struct boot_source *source, const struct linux_params *fi
 	        .offset = sectors * SECTOR,
 	        .flags = PF_RWX,
 	};
+	uint64_t entry = has_linux64(file) ? LINUX_ENTRY_64 : 0;
 	uint64_t run = file->pref_address, end;
 	uint64_t missing = segment.offset + segment.file_size - source->kernel_size;
 
@@ -72,8 +88,7 @@ static int segment_set(struct boot_source *source, const struct linux_params *fi
 	segment.size = end - segment.guest;
 	if (end > reach)
 		return refuse(source, "that wants to lie above 4 GiB");
-	if (segment.file_size <= LINUX_ENTRY_64 ||
-	        segment.offset > source->kernel_size ||
+	if (segment.file_size <= entry || segment.offset > source->kernel_size ||
 	        segment.file_size > source->kernel_size - segment.offset)
 		return log_error(-EINVAL,
 		        "image: '%s' is a truncated Linux bzImage: %" PRIu64
@@ -82,7 +97,7 @@ static int segment_set(struct boot_source *source, const struct linux_params *fi
 		        segment.offset + segment.file_size);
 	source->segments[0] = segment;
 	source->segment_count = 1;
-	source->elf_entry = segment.guest + LINUX_ENTRY_64;
+	source->elf_entry = segment.guest + entry;
 	return 0;
 }
 
@@ -97,6 +112,7 @@ static int bzimage_probe(struct boot_source *source, enum boot_machine machine)
 		return -ENOEXEC;
 	if (machine != MACHINE_X86)
 		return boot_foreign(source, "an x86-64", machine);
+	fields_complete(&file);
 	error = fields_check(source, &file);
 	if (!error)
 		error = segment_set(source, &file);
@@ -104,7 +120,8 @@ static int bzimage_probe(struct boot_source *source, enum boot_machine machine)
 		return error;
 
 	source->format = FORMAT_BZIMAGE;
-	source->has_linux64 = true;
+	source->has_linux64 = has_linux64(&file);
+	source->has_linux32 = !source->has_linux64;
 	source->initrd_max = file.initrd_addr_max;
 	source->cmdline_max = file.cmdline_size < BOOT_CMDLINE_MAX
 	                              ? file.cmdline_size

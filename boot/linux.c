@@ -1,6 +1,7 @@
 /*
- * Linux's 64-bit entry (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol"): %rsi
- * holds the zero page, paging is on with all of it mapped to itself.
+ * Linux's entries (Documentation/arch/x86/boot.rst): "64-bit Boot Protocol": %rsi holds the
+ * zero page, paging is on with all of it mapped to itself; "32-bit Boot Protocol": %esi
+ * does, and paging is off.
  */
 #include "boot/linux.h"
 
@@ -13,9 +14,14 @@
 static_assert(BOOT_SETUP_HEADER == LINUX_HEADER_END - LINUX_HEADER, "one header");
 static_assert((int)BOOT_REGIONS <= (int)LINUX_E820_MAX, "the map fits");
 
-static bool linux_offered(const struct boot_source *source)
+static bool linux64_offered(const struct boot_source *source)
 {
 	return source->has_linux64;
+}
+
+static bool linux32_offered(const struct boot_source *source)
+{
+	return source->has_linux32;
 }
 
 /* A bzImage brings its header; a vmlinux gets the one that it was linked without. */
@@ -35,7 +41,7 @@ static void header_fill(struct linux_params *params, const struct boot_source *s
 	}
 	params->boot_flag = LINUX_BOOT_FLAG;
 	params->header = LINUX_MAGIC;
-	params->version = LINUX_VERSION_MIN;
+	params->version = LINUX_VERSION_64;
 	params->loadflags = LINUX_LOADED_HIGH;
 	params->initrd_addr_max = LINUX_INITRD_MAX;
 	/* Firecracker tells the size there is, and Unikraft takes it for that. */
@@ -73,6 +79,14 @@ const struct entry_protocol protocol_linux64 = {
         .protocol = PROTOCOL_LINUX64,
         .name = "linux",
         .cmdline = LAYOUT_CMDLINE,
-        .offered = linux_offered,
+        .offered = linux64_offered,
+        .prepare = linux_prepare,
+};
+
+const struct entry_protocol protocol_linux32 = {
+        .protocol = PROTOCOL_LINUX32,
+        .name = "linux32",
+        .cmdline = LAYOUT_CMDLINE,
+        .offered = linux32_offered,
         .prepare = linux_prepare,
 };

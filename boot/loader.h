@@ -38,8 +38,9 @@ struct entry_protocol {
 	        const struct boot_machine_info *machine, struct boot_image *image);
 };
 
-extern const struct entry_protocol protocol_pvh;        /* pvh.c */
-extern const struct entry_protocol protocol_linux64;    /* linux.c */
+extern const struct entry_protocol protocol_pvh;     /* pvh.c */
+extern const struct entry_protocol protocol_linux64; /* linux.c */
+extern const struct entry_protocol protocol_linux32;
 extern const struct entry_protocol protocol_hvt;        /* hvt.c */
 extern const struct entry_protocol protocol_multiboot;  /* multiboot.c */
 extern const struct entry_protocol protocol_multiboot2; /* multiboot2.c */

@@ -443,7 +443,8 @@ void boot_unpack(struct boot_source *source, uint64_t memory)
 	struct payload payload;
 	int fd, error;
 
-	if (source->format != FORMAT_BZIMAGE || !payload_find(source, &payload))
+	if (source->format != FORMAT_BZIMAGE || !source->has_linux64 ||
+	        !payload_find(source, &payload))
 		return;
 	place.dir = cache_open();
 	fd = may_wait(source, &payload, memory)

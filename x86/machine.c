@@ -435,6 +435,8 @@ int arch_boot(struct vm *vm)
 	case PROTOCOL_MULTIBOOT:
 	case PROTOCOL_MULTIBOOT2:
 		return vcpu_enter_protected(vcpu, &vm->image);
+	case PROTOCOL_LINUX32:
+		return vcpu_enter_linux32(vcpu, &vm->image);
 	case PROTOCOL_LINUX64:
 		return vcpu_enter_linux64(vcpu, &vm->image);
 	case PROTOCOL_HVT:

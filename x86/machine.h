@@ -56,6 +56,7 @@ int vcpu_enter(struct vcpu *vcpu, struct kvm_segment code, struct kvm_segment da
 
 /* The state in which each protocol enters the guest. */
 int vcpu_enter_protected(struct vcpu *vcpu, const struct boot_image *image);
+int vcpu_enter_linux32(struct vcpu *vcpu, const struct boot_image *image);
 int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image);
 int vcpu_enter_hvt(struct vcpu *vcpu, const struct boot_image *image); /* hvt.c */
 

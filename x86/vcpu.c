@@ -113,9 +113,23 @@ static int write_page_tables(struct memory *memory)
 	return 0;
 }
 
-static void long_mode(struct kvm_sregs *sregs)
+static void boot_gdt(struct kvm_sregs *sregs)
 {
 	sregs->gdt = (struct kvm_dtable){.base = LAYOUT_GDT, .limit = 4 * 8 - 1};
+}
+
+static int write_boot_gdt(struct memory *memory, const struct kvm_segment *code,
+        const struct kvm_segment *data)
+{
+	const uint64_t gdt[4] = {
+	        [2] = segment_descriptor(code), [3] = segment_descriptor(data)};
+
+	return memory_write(memory, LAYOUT_GDT, gdt, sizeof(gdt));
+}
+
+static void long_mode(struct kvm_sregs *sregs)
+{
+	boot_gdt(sregs);
 	sregs->cr3 = LAYOUT_PAGE_TABLES;
 	sregs->cr4 = CR4_PAE;
 	sregs->cr0 = CR0_PE | CR0_ET | CR0_PG;
@@ -130,17 +144,39 @@ int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image)
 {
 	struct kvm_segment code = flat_segment(0x10, SEGMENT_CODE),
 	                   data = flat_segment(0x18, SEGMENT_DATA);
-	uint64_t gdt[4];
 
 	code.db = 0;
 	code.l = 1;
-	gdt[0] = gdt[1] = 0;
-	gdt[2] = segment_descriptor(&code);
-	gdt[3] = segment_descriptor(&data);
-	if (memory_write(&vcpu->vm->memory, LAYOUT_GDT, gdt, sizeof(gdt)) < 0 ||
+	if (write_boot_gdt(&vcpu->vm->memory, &code, &data) < 0 ||
 	        write_page_tables(&vcpu->vm->memory) < 0)
 		return log_error(-ENOMEM, "--mem: too little for the boot page tables");
 	return vcpu_enter(vcpu, code, data, long_mode,
+	        &(struct kvm_regs){
+	                .rip = image->entry,
+	                .rsi = image->info,
+	                .rsp = LAYOUT_STACK,
+	                .rflags = RFLAGS_FIXED,
+	        });
+}
+
+static void protected_mode_with_gdt(struct kvm_sregs *sregs)
+{
+	boot_gdt(sregs);
+	protected_mode(sregs);
+}
+
+/*
+ * The same, "32-bit boot protocol": as above, without paging; esi = boot_params, and ebp,
+ * edi and ebx are zero.
+ */
+int vcpu_enter_linux32(struct vcpu *vcpu, const struct boot_image *image)
+{
+	struct kvm_segment code = flat_segment(0x10, SEGMENT_CODE),
+	                   data = flat_segment(0x18, SEGMENT_DATA);
+
+	if (write_boot_gdt(&vcpu->vm->memory, &code, &data) < 0)
+		return log_error(-ENOMEM, "--mem: too little for the boot GDT");
+	return vcpu_enter(vcpu, code, data, protected_mode_with_gdt,
 	        &(struct kvm_regs){
 	                .rip = image->entry,
 	                .rsi = image->info,

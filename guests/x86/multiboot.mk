@@ -1,9 +1,9 @@
-# Other ways into the same guests: Multiboot 1 and 2, and Linux's 64-bit entry.
+# Other ways into the same guests: Multiboot 1 and 2, and Linux's entries.
 
 # Those that prove a property each, with a header in place of the note.
 SMALL_MULTIBOOT := $(patsubst %,%_multiboot,exit crash idle smp blk rng)
 ENTRY_GUESTS_x86 := hello_multiboot hello_multiboot2 hello_flat multiboot multiboot2 \
-	$(SMALL_MULTIBOOT) linux64
+	$(SMALL_MULTIBOOT) linux64 linux32
 ENTRY_GUESTS := $(ENTRY_GUESTS_$(ARCH))
 
 guests: $(ENTRY_GUESTS:%=$(BUILD)/guests/%)
@@ -60,3 +60,9 @@ $(BUILD)/guests/linux64: $(GUEST_OBJ)/x86/linux64.o guests/$(ARCH)/guest.ld
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(GUEST_LINK)
+
+# A bzImage is no ELF: the bytes that were assembled are the file.
+$(BUILD)/guests/linux32: $(GUEST_OBJ)/x86/linux32.o
+	$(call say,FLAT)
+	$(Q)objcopy -O binary -j .text $< $@
+	$(Q)chmod +x $@

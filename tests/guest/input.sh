@@ -107,8 +107,7 @@ save('header-cut', hello[:40])
 save('cut', hello[:len(hello) // 2])
 bzimage('bzimage')
 bzimage('bz-cut', syssize=0x10000)
-bzimage('bz-old', version=0x204)
-bzimage('bz-32', xload=0)
+bzimage('bz-old', version=0x205)
 bzimage('bz-low', preferred=0x1000)
 bzimage('bz-huge', init=0xffffffff)
 save('empty', b'')
@@ -159,8 +158,7 @@ note-long	a note reaches past
 note-outside	notes lie outside the file
 future		needs what this Mayfly does not know
 bz-cut		is a truncated Linux bzImage
-bz-old		older than boot protocol 2.12
-bz-32		without a 64-bit entry
+bz-old		older than boot protocol 2.06
 bz-low		damaged pref_address
 bz-huge		above 4 GiB
 TABLE

@@ -111,6 +111,8 @@ runs multiboot_packed	0 '^cmdline: packed.gz$' '' --boot multiboot packed.gz
 runs multiboot_packed_refused 1 '' '^mayfly: --boot multiboot2: .* has no such header' --boot multiboot2 packed.gz
 rm packed.gz
 runs linux64_entry	0 '^a  b$' '' "$linux64" -- 'a  b'
+runs linux32_entry	0 '^a  b$' '' --force --no-default-args "$linux32" -- 'a  b'
+runs linux32_chosen	0 '^a$' '' --force --no-default-args --boot linux "$linux32" -- a
 runs pit		0 '^pit: 3 ticks' '' "$pit"
 # As Firecracker has it: the name, what the kernel takes, what the monitor adds, --, the program's.
 added='virtio_mmio\.device=4K@0xd0000000:5'
@@ -138,6 +140,7 @@ inspects() {
 	"$mayfly" inspect "$3" >"$work/out" 2>"$work/err"
 	check "inspect_$1" has out "$2"
 }
+inspects linux32 '^boots by +linux32$' "$linux32"
 inspects legacy '^legacy +PIC, PIT, port 0x61, CMOS clock, i8042$' "$multiboot"
 inspects no_legacy '^legacy +none$' "$pci"
 inspects pci '^pci +none, unless by --transport pci$' "$pci"
