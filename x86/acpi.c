@@ -180,9 +180,9 @@ static void write_processors(struct aml *aml, unsigned cpus)
 	}
 }
 
-/* A device of one range of ports, and an interrupt if `has_irq`. */
+/* A device of one range of ports, and an interrupt unless `gsi` is 0. */
 static void write_port_device(struct aml *aml, const char *name, const char *eisa_id,
-        uint16_t port, uint8_t ports, bool has_irq, unsigned gsi)
+        uint16_t port, uint8_t ports, unsigned gsi)
 {
 	size_t device = aml_device(aml, name), resources;
 
@@ -192,7 +192,7 @@ static void write_port_device(struct aml *aml, const char *name, const char *eis
 	aml_integer(aml, 0);
 	resources = aml_resources(aml);
 	aml_resource_port(aml, port, ports);
-	if (has_irq)
+	if (gsi)
 		aml_resource_irq(aml, gsi);
 	aml_close_resources(aml, resources);
 	aml_close(aml, device);
@@ -338,12 +338,10 @@ static uint64_t write_dsdt(struct aml *aml, const struct acpi_machine *machine)
 	scope = aml_scope(aml, "\\_SB_");
 	write_processors(aml, machine->cpus);
 	if (machine->serial)
-		write_port_device(aml, "COM1", "PNP0501", PORT_COM1, 8, true, GSI_COM1);
+		write_port_device(aml, "COM1", "PNP0501", PORT_COM1, 8, GSI_COM1);
 	if (machine->legacy)
-		write_port_device(
-		        aml, "RTC_", "PNP0B00", PORT_RTC, 2, machine->rtc_irq, GSI_RTC);
-	if (machine->pvpanic)
-		write_pvpanic(aml);
+		write_port_device(aml, "RTC_", "PNP0B00", PORT_RTC, 2, 0);
+	write_pvpanic(aml);
 	write_power(aml);
 	write_virtio(aml, machine->virtio, machine->virtio_count);
 	if (machine->pci)

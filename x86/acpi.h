@@ -12,20 +12,17 @@ struct memory;
 struct acpi_virtio {
 	uint64_t base, size; /* of the register window; below 4 GiB */
 	unsigned gsi;
-	unsigned
-	        slot; /* not 0: a device of the PCI bus, which knows its windows itself */
+	unsigned slot; /* not 0: on the PCI bus, which knows its windows itself */
 };
 
 struct acpi_machine {
 	unsigned cpus; /* APIC ids are 0 to cpus - 1 */
 	const struct acpi_virtio *virtio;
 	unsigned virtio_count;
-	bool serial;  /* COM1 */
-	bool legacy;  /* RTC, and an i8042 that is its reset line only */
-	bool rtc_irq; /* that RTC raises GSI_RTC; else nobody is to wait for it */
-	bool pvpanic;
-	bool pic; /* there are two 8259s */
-	bool pci; /* the root, with ECAM */
+	bool serial; /* COM1 */
+	bool legacy; /* RTC without interrupts, and an i8042 that is its reset line only */
+	bool pic;    /* there are two 8259s */
+	bool pci;    /* the root, with ECAM */
 };
 
 /*

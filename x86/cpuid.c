@@ -293,8 +293,8 @@ void cpuid_patch(struct cpuid_table *table, unsigned index)
 /*
  * What every 64-bit CPU and KVM can do, of what this host has: about x86-64-v2, random
  * numbers, what cryptography uses of leaf 7, and the KVM clock. Nothing of it needs more
- * state than SSE has, or KVM's help. KVM_GET_SUPPORTED_CPUID reads some eighty leaves, each of them an exit of
- * microseconds where the host is a virtual machine itself; these are six.
+ * state than SSE has, or KVM's help. KVM_GET_SUPPORTED_CPUID reads some eighty leaves, each
+ * of them an exit of microseconds where the host is a virtual machine itself; these are six.
  */
 static void fill_baseline(struct cpuid_table *table)
 {
@@ -365,16 +365,15 @@ static int fill_supported(struct cpuid_table *table, int kvm_fd)
 	return 0;
 }
 
-int cpuid_fetch(struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpus,
-        bool lapic, bool full)
+int cpuid_fetch(struct cpuid_table *table, int kvm_fd, unsigned cpus, uint32_t tsc_khz,
+        bool lapic)
 {
-	struct cpuid_machine machine = {.cpus = cpus, .lapic = lapic};
-	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0), error;
+	struct cpuid_machine machine = {
+	        .cpus = cpus, .tsc_khz = tsc_khz, .lapic = lapic};
+	int error;
 
-	if (khz > 0)
-		machine.tsc_khz = khz;
 	table->padding = 0;
-	if (full) {
+	if (lapic) {
 		error = fill_supported(table, kvm_fd);
 		if (error)
 			return error;

@@ -20,19 +20,18 @@ struct cpuid_table {
 /* What the table is made for. */
 struct cpuid_machine {
 	unsigned cpus;     /* cores of one package; APIC ids are 0 to cpus - 1 */
-	bool lapic;        /* KVM has the local APICs (full or split irqchip) */
-	bool tsc_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER */
 	uint32_t tsc_khz;  /* 0: not known */
+	bool lapic;        /* the guest uses the local APICs, which KVM has */
+	bool tsc_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER */
 };
 
 /*
- * KVM_GET_SUPPORTED_CPUID or, unless `full`, a baseline that costs less to find out;
- * and what all vCPUs of the VM have in common. The TSC's frequency is asked from
- * `vcpu_fd`, any vCPU. -Exxx (logged). More than 255 CPUs have
+ * What all vCPUs of the VM have in common: KVM_GET_SUPPORTED_CPUID or, without `lapic`, a
+ * baseline that costs less to find out. -Exxx (logged). More than 255 CPUs have
  * KVM_FEATURE_MSI_EXT_DEST_ID: KVM_CAP_X2APIC_API with 32-bit ids is then to be enabled.
  */
-int cpuid_fetch(struct cpuid_table *table, int kvm_fd, int vcpu_fd, unsigned cpus,
-        bool lapic, bool full);
+int cpuid_fetch(struct cpuid_table *table, int kvm_fd, unsigned cpus, uint32_t tsc_khz,
+        bool lapic);
 
 /* KVM_SET_CPUID2 on vCPU `index`. -Exxx (logged). */
 int cpuid_set(struct cpuid_table *table, int vcpu_fd, unsigned index);

@@ -16,7 +16,6 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/user.h>
 
 #include "boot/layout.h"
@@ -119,14 +118,14 @@ int hvt_add(struct vm *vm)
 
 int hvt_describe(struct vm *vm, struct boot_machine_info *machine)
 {
-	int khz = ioctl(vm->vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
+	const struct arch_vm *arch = vm->arch;
 
-	if (khz <= 0)
-		return log_error(khz < 0 ? -errno : -ENOTSUP,
+	if (!arch->tsc_khz)
+		return log_error(-ENOTSUP,
 		        "kvm: this host's time stamp counter has no known frequency, "
 		        "which Solo5 unikernels need");
-	machine->cycle_hz = (uint64_t)khz * 1000;
-	machine->devices = vm->arch->hvt_devices;
+	machine->cycle_hz = (uint64_t)arch->tsc_khz * 1000;
+	machine->devices = arch->hvt_devices;
 	return 0;
 }
 

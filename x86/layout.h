@@ -30,8 +30,7 @@ enum {
 enum {
 	PORT_I8042_DATA = 0x60,
 	PORT_I8042_COMMAND = 0x64,
-	PORT_RTC = 0x70, /* and 0x71 */
-	PORT_POST = 0x80,
+	PORT_RTC = 0x70,  /* and 0x71 */
 	PORT_EXIT = 0xf4, /* 4 bytes */
 	PORT_MARK = 0xf8,
 	PORT_TEXT = 0xfc,       /* 4 bytes */
@@ -47,12 +46,9 @@ enum {
 
 /* Interrupt lines: pins of the one IOAPIC, whose first is GSI 0. */
 enum {
-	GSI_I8042 = 1,
 	GSI_COM1 = 4,
-	GSI_RTC = 8,
 	GSI_GED = 9,
 	GSI_VIRTIO = 16, /* and one more for each further virtio-mmio device */
 	GSI_COUNT = 64,
 	GSI_COUNT_PC = 24,
-	LAYOUT_VIRTIO_COUNT = GSI_COUNT - GSI_VIRTIO,
 };

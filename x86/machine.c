@@ -247,9 +247,9 @@ static void add_real_mode(struct vm *vm)
 /*
  * KVM api.rst, KVM_CAP_SPLIT_IRQCHIP: local APICs in the kernel, the IOAPIC here. A full
  * in-kernel irqchip also has PIC and PIT, which costs 14 ms when the VM is closed: pc.c has
- * it for those guests that need them. A guest that needs no interrupts gets the local APIC all the same: a
- * vCPU without one takes 0.2 ms more to create and to destroy, as KVM then patches its
- * own code. Only RAM where the local APIC would be (hvt) rules it out.
+ * it for those guests that need them. A guest that needs no interrupts gets the local APIC
+ * all the same: a vCPU without one takes 0.2 ms more to create and to destroy, as KVM then
+ * patches its own code. Only RAM where the local APIC would be (hvt) rules it out.
  */
 int arch_vm_create(struct vm *vm)
 {
@@ -290,6 +290,32 @@ static int add_ports(struct vm *vm, struct device *device, uint64_t base, uint64
 	return error ? error : vm_add_ports(vm, device, base, size, 0);
 }
 
+/* By which a guest ends, well or not. */
+static int add_exits(struct vm *vm)
+{
+	struct device *device = exit_create(&vm->host);
+	int error = add_ports(vm, device, PORT_EXIT, 4);
+
+	if (!error)
+		error = vm_add_ports(vm, device, PORT_MARK, 1, 1);
+	if (!error && vm->plan->needs.pc) {
+		error = vm_add_ports(vm, device, PORT_QEMU_EXIT, 2, 2);
+		if (!error)
+			error = vm_add_ports(vm, device, PORT_QEMU_PM1_CONTROL, 2, 3);
+	}
+	return error ? error
+	             : add_ports(vm, pvpanic_create(&vm->host), PORT_PVPANIC, 1);
+}
+
+static int add_serial(struct vm *vm)
+{
+	struct device *serial = serial_create(&vm->host, vm->console, GSI_COM1);
+	int error = add_ports(vm, serial, PORT_COM1, 8);
+
+	return error ? error
+	             : add_ports(vm, text_create(&vm->host, vm->console), PORT_TEXT, 4);
+}
+
 static int add_legacy(struct vm *vm)
 {
 	struct device *i8042 = i8042_create(&vm->host);
@@ -317,33 +343,19 @@ static int add_pci(struct vm *vm)
 
 int arch_add_platform(struct vm *vm)
 {
-	const struct boot_needs *needs = &vm->plan->needs;
-	struct device *exit_port;
+	const struct plan *plan = vm->plan;
 	int error;
 
-	if (vm->plan->source.protocol == PROTOCOL_HVT)
+	if (plan->source.protocol == PROTOCOL_HVT)
 		return hvt_add(vm);
-	exit_port = exit_create(&vm->host);
-	error = add_ports(vm, exit_port, PORT_EXIT, 4);
-	if (!error)
-		error = vm_add_ports(vm, exit_port, PORT_MARK, 1, 1);
-	if (!error && needs->pc)
-		error = vm_add_ports(vm, exit_port, PORT_QEMU_EXIT, 2, 2);
-	if (!error && needs->pc)
-		error = vm_add_ports(vm, exit_port, PORT_QEMU_PM1_CONTROL, 2, 3);
-	if (!error)
-		error = add_ports(vm, pvpanic_create(&vm->host), PORT_PVPANIC, 1);
-	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
-		error = add_ports(vm, serial_create(&vm->host, vm->console, GSI_COM1),
-		        PORT_COM1, 8);
-	if (!error && vm->plan->config->console == CONSOLE_SERIAL)
-		error = add_ports(
-		        vm, text_create(&vm->host, vm->console), PORT_TEXT, 4);
-	if (!error && needs->legacy)
+	error = add_exits(vm);
+	if (!error && plan->config->console == CONSOLE_SERIAL)
+		error = add_serial(vm);
+	if (!error && plan->needs.legacy)
 		error = add_legacy(vm);
-	if (!error && vm->plan->config->transport == TRANSPORT_PCI)
+	if (!error && plan->config->transport == TRANSPORT_PCI)
 		error = add_pci(vm);
-	if (!error && needs->acpi) {
+	if (!error && plan->needs.acpi) {
 		vm->arch->power = power_create(&vm->host);
 		error = add_ports(vm, vm->arch->power, PORT_POWER, POWER_SIZE);
 	}
@@ -361,7 +373,6 @@ void arch_set_irq(struct vm *vm, unsigned gsi, bool level)
 bool arch_power_button(struct vm *vm)
 {
 	struct arch_vm *arch = vm->arch;
-
 	bool listens = arch->pc
 	                       ? pc_unmasked(vm, GSI_GED)
 	                       : arch->ioapic && ioapic_unmasked(arch->ioapic, GSI_GED);
@@ -382,7 +393,6 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	        .virtio_count = plan->virtio_count,
 	        .serial = plan->config->console == CONSOLE_SERIAL,
 	        .legacy = plan->needs.legacy,
-	        .pvpanic = true,
 	        .pic = plan->needs.pc,
 	        .pci = vm->pci != NULL,
 	};
@@ -404,23 +414,31 @@ int arch_tables(struct vm *vm, struct boot_machine_info *info)
 	return error ? error : acpi_write(&vm->memory, &machine, &info->acpi_rsdp);
 }
 
+static int fetch_cpuid(struct vm *vm, int vcpu_fd)
+{
+	struct arch_vm *arch = vm->arch;
+	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
+
+	if (khz > 0)
+		arch->tsc_khz = khz;
+	arch->cpuid = malloc(sizeof(*arch->cpuid));
+	if (!arch->cpuid)
+		return log_error(-ENOMEM, "out of memory");
+	return cpuid_fetch(arch->cpuid, vm->kvm_fd, vm->plan->config->cpus,
+	        arch->tsc_khz, vm->plan->needs.irqchip);
+}
+
 int arch_vcpu_init(struct vcpu *vcpu)
 {
-	const struct vm *vm = vcpu->vm;
+	struct vm *vm = vcpu->vm;
 	struct arch_vm *arch = vm->arch;
 	bool hvt = vm->plan->source.protocol == PROTOCOL_HVT;
 	int error = 0;
 
 	if (!vm->plan->needs.cpuid)
 		return 0;
-	if (!arch->cpuid) {
-		arch->cpuid = malloc(sizeof(*arch->cpuid));
-		if (!arch->cpuid)
-			return log_error(-ENOMEM, "out of memory");
-		error = cpuid_fetch(arch->cpuid, vm->kvm_fd, vcpu->fd,
-		        vm->plan->config->cpus, vm->plan->needs.irqchip,
-		        vm->plan->needs.irqchip);
-	}
+	if (!arch->cpuid)
+		error = fetch_cpuid(vm, vcpu->fd);
 	if (!error)
 		error = cpuid_set(arch->cpuid, vcpu->fd, vcpu->index);
 	return error || hvt ? error : msr_set_boot(vcpu->fd);

@@ -23,7 +23,9 @@ struct arch_vm {
 	bool pc; /* KVM has all interrupt controllers: pc.c */
 	struct device *hvt;
 	struct boot_device *hvt_devices; /* the image's, with what is attached */
-	struct cpuid_table *cpuid;       /* NULL until the first vCPU needs it */
+	/* NULL, 0 until the first vCPU needs them. */
+	struct cpuid_table *cpuid;
+	uint32_t tsc_khz; /* 0: KVM does not know it */
 	/* What level-triggered pins send; guarded by the IOAPIC's lock. */
 	struct kvm_irq_routing_entry routes[GSI_COUNT];
 	unsigned route_count;
