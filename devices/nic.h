@@ -51,7 +51,7 @@ struct nic_type {
 struct nic {
 	const struct nic_type *type;
 	uint8_t mac[6];
-	int fd; /* becomes readable with a frame, for who has no loop */
+	int fd; /* readable while a frame waits, for who has no loop */
 	/* Set by nic_start(): called with the lock held for what listen() asked for. */
 	void (*ready)(void *context, short events);
 	void *context;
@@ -74,6 +74,6 @@ int nic_start(struct nic *nic, struct loop *loop, pthread_mutex_t *lock,
         void (*ready)(void *context, short events), void *context);
 unsigned nic_mtu(struct nic *nic);
 
-/* The back ends; type is set, all else of struct nic is nic_open()'s. */
+/* The back ends: they set type and fd; all else of struct nic is set in nic.c. */
 struct nic *nic_tap_open(const struct nic_config *config);
 struct nic *nic_user_open(const struct nic_config *config);

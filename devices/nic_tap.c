@@ -23,7 +23,6 @@ enum { MTU_MIN = 68, MTU_DEFAULT = 1500, MTU_MAX = 65521 };
 
 struct tap {
 	struct nic nic;
-	int fd;
 	struct loop_watch *watch;
 	bool gone; /* the interface was deleted under us */
 };
@@ -47,10 +46,9 @@ static int tap_start(struct nic *nic)
 {
 	struct tap *tap = (struct tap *)nic;
 
-	nic->fd = tap->fd;
 	if (!nic->loop)
 		return 0;
-	tap->watch = loop_watch(nic->loop, tap->fd, 0, tap_ready, tap, nic->lock);
+	tap->watch = loop_watch(nic->loop, tap->nic.fd, 0, tap_ready, tap, nic->lock);
 	return tap->watch ? 0 : -ENOMEM;
 }
 
@@ -67,7 +65,7 @@ static void tap_set_features(struct nic *nic, uint64_t features)
 		if (features & BIT(VIRTIO_NET_F_GUEST_TSO6))
 			offload |= TUN_F_TSO6;
 	}
-	if (ioctl(tap->fd, TUNSETOFFLOAD, offload) < 0)
+	if (ioctl(tap->nic.fd, TUNSETOFFLOAD, offload) < 0)
 		log_warn("--net tap: cannot set offloads: %s", strerror(errno));
 }
 
@@ -75,13 +73,13 @@ static int tap_send(
         struct nic *nic, const struct iovec *iov, unsigned count, size_t size)
 {
 	(void)size;
-	return writev(((struct tap *)nic)->fd, iov, (int)count) < 0 ? -errno : 0;
+	return writev(nic->fd, iov, (int)count) < 0 ? -errno : 0;
 }
 
 static long tap_receive(
         struct nic *nic, const struct iovec *iov, unsigned count, size_t size)
 {
-	ssize_t got = readv(((struct tap *)nic)->fd, iov, (int)count);
+	ssize_t got = readv(nic->fd, iov, (int)count);
 
 	(void)size;
 	/* EBADFD, EIO: the interface is gone or down. tap_ready() sees to the former. */
@@ -101,8 +99,8 @@ static void tap_close(struct nic *nic)
 	struct tap *tap = (struct tap *)nic;
 
 	loop_unwatch(tap->watch);
-	if (tap->fd >= 0)
-		close(tap->fd);
+	if (tap->nic.fd >= 0)
+		close(tap->nic.fd);
 	free(tap);
 }
 
@@ -112,7 +110,7 @@ static unsigned tap_mtu(struct nic *nic)
 	struct ifreq request = {0};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || ioctl(((struct tap *)nic)->fd, TUNGETIFF, &request) < 0 ||
+	if (fd < 0 || ioctl(nic->fd, TUNGETIFF, &request) < 0 ||
 	        ioctl(fd, SIOCGIFMTU, &request) < 0 || request.ifr_mtu < MTU_MIN ||
 	        request.ifr_mtu > MTU_MAX)
 		request.ifr_mtu = MTU_DEFAULT;
@@ -169,15 +167,15 @@ static int tap_open(struct tap *tap, const char *name)
 		        "%s "
 		        "mode tap user $USER",
 		        name, name);
-	tap->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (tap->fd < 0)
+	tap->nic.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (tap->nic.fd < 0)
 		return log_error(-errno,
 		        "--net: cannot open '/dev/net/tun' for tap=%s: %s%s", name,
 		        strerror(errno),
 		        errno == ENOENT   ? "; load it: modprobe tun"
 		        : errno == EACCES ? "; allow it: chmod a+rw /dev/net/tun"
 		                          : "");
-	error = tap_attach(tap->fd, name);
+	error = tap_attach(tap->nic.fd, name);
 	if (error == -EINVAL)
 		return log_error(error,
 		        "--net: '%s' is not a tap interface; create one: ip tuntap add "
@@ -199,8 +197,8 @@ static int tap_open(struct tap *tap, const char *name)
 	/* It may have been deleted since: then it was created anew, and goes with fd. */
 	if (if_nametoindex(name) != index)
 		return log_error(-ENODEV, "--net: interface '%s' went away", name);
-	if (ioctl(tap->fd, TUNSETVNETHDRSZ, &header) < 0 ||
-	        ioctl(tap->fd, TUNSETOFFLOAD, 0) < 0)
+	if (ioctl(tap->nic.fd, TUNSETVNETHDRSZ, &header) < 0 ||
+	        ioctl(tap->nic.fd, TUNSETOFFLOAD, 0) < 0)
 		return log_error(-errno, "--net: cannot set up tap '%s': %s", name,
 		        strerror(errno));
 	return 0;
@@ -215,7 +213,7 @@ struct nic *nic_tap_open(const struct nic_config *config)
 		return NULL;
 	}
 	tap->nic.type = &tap_type;
-	tap->fd = -1;
+	tap->nic.fd = -1;
 	if (tap_open(tap, config->tap) < 0) {
 		tap_close(&tap->nic);
 		return NULL;

@@ -50,7 +50,6 @@ extern const uint8_t user_network_image[], user_network_image_end[];
 
 struct user {
 	struct nic nic;
-	int fd;
 	pid_t pid; /* 0: there is none, or no more */
 	bool gone;
 	struct loop_watch *watch;
@@ -103,7 +102,7 @@ static int user_send(
 		return -EMSGSIZE;
 	if (user->gone)
 		return -EPIPE;
-	if (sendmsg(user->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+	if (sendmsg(user->nic.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 0;
 	int error = -errno;
 	if (error == -EPIPE || error == -ECONNRESET)
@@ -121,7 +120,7 @@ static long user_receive(
 	(void)size;
 	if (user->gone)
 		return -EAGAIN;
-	got = recvmsg(user->fd, &message, MSG_DONTWAIT);
+	got = recvmsg(user->nic.fd, &message, MSG_DONTWAIT);
 	if (got > 0)
 		return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : got;
 	if (got == 0 || (errno != EAGAIN && errno != EINTR))
@@ -140,7 +139,7 @@ static void user_listen(struct nic *nic, short events)
 /* Waits until one of `events` or the end of the process is reported. */
 static bool user_wait(const struct user *user, short events, int timeout_ms)
 {
-	struct pollfd fd = {user->fd, events, 0};
+	struct pollfd fd = {user->nic.fd, events, 0};
 	int ready;
 
 	do
@@ -159,7 +158,7 @@ static int user_start(struct nic *nic)
 		return log_error(-ETIMEDOUT,
 		        "--net user: its process is not ready after %d s",
 		        START_MS / 1000);
-	size = recv(user->fd, reply, sizeof(reply) - 1, MSG_DONTWAIT);
+	size = recv(user->nic.fd, reply, sizeof(reply) - 1, MSG_DONTWAIT);
 	if (size <= 0) {
 		int status = user_reap(user);
 
@@ -175,10 +174,10 @@ static int user_start(struct nic *nic)
 	reply[size] = '\0';
 	if (reply[0])
 		return log_error(-EIO, "--net user: %s", reply);
-	nic->fd = user->fd;
 	if (!nic->loop)
 		return 0;
-	user->watch = loop_watch(nic->loop, user->fd, 0, user_ready, user, nic->lock);
+	user->watch =
+	        loop_watch(nic->loop, user->nic.fd, 0, user_ready, user, nic->lock);
 	return user->watch ? 0 : -ENOMEM;
 }
 
@@ -187,12 +186,12 @@ static void user_close(struct nic *nic)
 	struct user *user = (struct user *)nic;
 
 	loop_unwatch(user->watch);
-	if (user->fd >= 0) {
+	if (user->nic.fd >= 0) {
 		/* It still passes on what the guest sent last. */
-		shutdown(user->fd, SHUT_WR);
+		shutdown(user->nic.fd, SHUT_WR);
 		if (user->pid)
 			user_wait(user, 0, END_MS);
-		close(user->fd);
+		close(user->nic.fd);
 	}
 	user_reap(user);
 	free(user);
@@ -290,10 +289,10 @@ static int user_open(struct user *user, const struct nic_config *config)
 	memcpy(request.publish, config->publish, sizeof(request.publish));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return log_error(-errno, "--net user: no socket: %s", strerror(errno));
-	user->fd = ends[0];
+	user->nic.fd = ends[0];
 	for (unsigned i = 0; i < 2; i++)
 		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	send(user->fd, &request, sizeof(request), MSG_NOSIGNAL);
+	send(user->nic.fd, &request, sizeof(request), MSG_NOSIGNAL);
 	error = user_spawn(user, ends[1]);
 	close(ends[1]);
 	return error;
@@ -308,7 +307,7 @@ struct nic *nic_user_open(const struct nic_config *config)
 		return NULL;
 	}
 	user->nic.type = &user_type;
-	user->fd = -1;
+	user->nic.fd = -1;
 	if (user_open(user, config) < 0) {
 		user_close(&user->nic);
 		return NULL;
