@@ -59,11 +59,6 @@ enum disk_format disk_format_of(const char *path)
 	return DISK_RAW;
 }
 
-const char *disk_format_name(enum disk_format format)
-{
-	return types[format]->name;
-}
-
 /* Files. */
 
 int disk_pread(int fd, void *data, size_t size, uint64_t offset)

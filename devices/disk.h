@@ -46,7 +46,6 @@ struct disk_info {
 
 /* What the name's ending says: raw, if it says nothing. */
 enum disk_format disk_format_of(const char *path);
-const char *disk_format_name(enum disk_format format);
 
 /*
  * Opens what `config` describes, or creates it (create_size), and takes an OFD lock on it

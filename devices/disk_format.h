@@ -101,7 +101,6 @@ extern const struct disk_type disk_raw;
 extern const struct disk_type disk_qcow2;
 extern const struct disk_type disk_vhd;
 extern const struct disk_type disk_vmdk;
-extern const struct disk_type disk_overlay;
 
 /* As disk_open(), `depth` being that of the disk above it, if there is one. */
 struct disk *disk_open_below(const struct disk_config *config, unsigned depth);

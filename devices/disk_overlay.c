@@ -20,57 +20,6 @@ struct overlay {
 	size_t size;       /* of that, in bytes */
 };
 
-/* A file without a name in $TMPDIR, or in memory where no file can be made. */
-static int open_nameless(void)
-{
-	const char *folder = getenv("TMPDIR");
-	int fd = open(folder && *folder ? folder : "/tmp",
-	        O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
-
-	return fd < 0 ? memfd_create("mayfly-disk", MFD_CLOEXEC) : fd;
-}
-
-struct disk *disk_overlay_create(struct disk *below)
-{
-	uint64_t sectors = below->info.size / DISK_SECTOR;
-	struct disk *disk = calloc(1, sizeof(*disk));
-	struct overlay *overlay = calloc(1, sizeof(*overlay));
-
-	if (!disk || !overlay) {
-		log_error(-ENOMEM, "--disk: out of memory");
-		free(disk);
-		free(overlay);
-		disk_close(below);
-		return NULL;
-	}
-	disk->type = &disk_overlay;
-	disk->format = overlay;
-	disk->below = below;
-	disk->info = (struct disk_info){.size = below->info.size,
-	        .discard = true,
-	        .format = below->info.format};
-	overlay->size = (sectors + WORD - 1) / WORD * sizeof(*overlay->written);
-	overlay->written = mmap(NULL, overlay->size, PROT_READ | PROT_WRITE,
-	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	disk->fd = open_nameless();
-	if (overlay->written == MAP_FAILED) {
-		log_error(-ENOMEM, "--disk: '%s' is too large for a throw-away layer",
-		        below->path);
-		goto fail;
-	}
-	if (disk->fd < 0 || ftruncate(disk->fd, (off_t)disk->info.size) < 0) {
-		log_error(-errno,
-		        "--disk: cannot make a throw-away layer for '%s': %s "
-		        "(TMPDIR says where)",
-		        below->path, strerror(errno));
-		goto fail;
-	}
-	return disk;
-fail:
-	disk_close(disk);
-	return NULL;
-}
-
 static void overlay_close(struct disk *disk)
 {
 	struct overlay *overlay = disk->format;
@@ -154,7 +103,7 @@ static int overlay_clear(struct disk *disk, uint64_t offset, uint64_t size,
 	return overlay_place(disk, offset, size, extent);
 }
 
-const struct disk_type disk_overlay = {
+static const struct disk_type overlay_type = {
         .name = "overlay",
         .temporary = true,
         .close = overlay_close,
@@ -163,3 +112,54 @@ const struct disk_type disk_overlay = {
         .settle = overlay_settle,
         .clear = overlay_clear,
 };
+
+/* A file without a name in $TMPDIR, or in memory where no file can be made. */
+static int open_nameless(void)
+{
+	const char *folder = getenv("TMPDIR");
+	int fd = open(folder && *folder ? folder : "/tmp",
+	        O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+
+	return fd < 0 ? memfd_create("mayfly-disk", MFD_CLOEXEC) : fd;
+}
+
+struct disk *disk_overlay_create(struct disk *below)
+{
+	uint64_t sectors = below->info.size / DISK_SECTOR;
+	struct disk *disk = calloc(1, sizeof(*disk));
+	struct overlay *overlay = calloc(1, sizeof(*overlay));
+
+	if (!disk || !overlay) {
+		log_error(-ENOMEM, "--disk: out of memory");
+		free(disk);
+		free(overlay);
+		disk_close(below);
+		return NULL;
+	}
+	disk->type = &overlay_type;
+	disk->format = overlay;
+	disk->below = below;
+	disk->info = (struct disk_info){.size = below->info.size,
+	        .discard = true,
+	        .format = below->info.format};
+	overlay->size = (sectors + WORD - 1) / WORD * sizeof(*overlay->written);
+	overlay->written = mmap(NULL, overlay->size, PROT_READ | PROT_WRITE,
+	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	disk->fd = open_nameless();
+	if (overlay->written == MAP_FAILED) {
+		log_error(-ENOMEM, "--disk: '%s' is too large for a throw-away layer",
+		        below->path);
+		goto fail;
+	}
+	if (disk->fd < 0 || ftruncate(disk->fd, (off_t)disk->info.size) < 0) {
+		log_error(-errno,
+		        "--disk: cannot make a throw-away layer for '%s': %s "
+		        "(TMPDIR says where)",
+		        below->path, strerror(errno));
+		goto fail;
+	}
+	return disk;
+fail:
+	disk_close(disk);
+	return NULL;
+}

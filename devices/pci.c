@@ -47,7 +47,7 @@ uint16_t pci_config16(const struct pci_function *function, unsigned offset)
 	return value;
 }
 
-uint32_t pci_config32(const struct pci_function *function, unsigned offset)
+static uint32_t config32(const struct pci_function *function, unsigned offset)
 {
 	uint32_t value;
 
@@ -134,7 +134,7 @@ unsigned pci_add_capability(
 /* Where the guest wants a BAR's window; 0: nowhere. */
 static uint32_t wanted(const struct pci_function *function, unsigned bar)
 {
-	uint32_t base = pci_config32(function, bar_at(bar)) & ~type_bits(function, bar);
+	uint32_t base = config32(function, bar_at(bar)) & ~type_bits(function, bar);
 	uint32_t size = function->bar_sizes[bar];
 
 	if (!size ||

@@ -61,7 +61,6 @@ unsigned pci_add_capability(
         struct pci_function *function, const void *capability, size_t size);
 
 uint16_t pci_config16(const struct pci_function *function, unsigned offset);
-uint32_t pci_config32(const struct pci_function *function, unsigned offset);
 
 /* The root is created by pci_create() (devices/devices.h), with the host bridge only. */
 

@@ -22,7 +22,6 @@ struct virtio;
 /* const, one per file. */
 struct virtio_type {
 	const char *name; /* "virtio-blk" */
-	const char *help; /* one line for --help */
 	uint16_t device_id;
 	unsigned queue_count;
 	unsigned queue_size; /* the largest that is offered */

@@ -303,7 +303,6 @@ static void blk_destroy(struct virtio *virtio)
 
 static const struct virtio_type blk_type = {
         .name = "virtio-blk",
-        .help = "a disk: read, write, flush, discard, write-zeroes",
         .device_id = VIRTIO_ID_BLOCK,
         .queue_count = 1,
         .queue_size = QUEUE_SIZE,

@@ -197,7 +197,6 @@ static void virtio_console_destroy(struct virtio *virtio)
 
 static const struct virtio_type console_type = {
         .name = "virtio-console",
-        .help = "the console, with the window's size",
         .device_id = VIRTIO_ID_CONSOLE,
         .queue_count = QUEUES,
         .queue_size = QUEUE_SIZE,

@@ -93,7 +93,6 @@ bool virtio_input_press(struct virtio *virtio)
 
 static const struct virtio_type input_type = {
         .name = "virtio-input",
-        .help = "a power button",
         .device_id = VIRTIO_ID_INPUT,
         .queue_count = QUEUES,
         .queue_size = QUEUE_SIZE,

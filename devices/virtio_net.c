@@ -354,7 +354,6 @@ static void net_destroy(struct virtio *virtio)
 
 static const struct virtio_type net_type = {
         .name = "virtio-net",
-        .help = "network interface: a tap of the host, or a user-mode network",
         .device_id = VIRTIO_ID_NET,
         .queue_count = QUEUES,
         .queue_size = VIRTQUEUE_MAX,

@@ -48,7 +48,6 @@ static void rng_kick(struct virtio *virtio, unsigned queue)
 
 static const struct virtio_type rng_type = {
         .name = "virtio-rng",
-        .help = "random numbers from the host's getrandom(2)",
         .device_id = VIRTIO_ID_RNG,
         .queue_count = 1,
         .queue_size = RNG_QUEUE_SIZE,

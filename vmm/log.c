@@ -1,27 +1,16 @@
 #include "vmm/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 static atomic_int level = LOG_WARN;
 
-static const char *const names[] = {"error", "warn", "info", "debug"};
 static const char *const prefixes[] = {"", "warning: ", "", "debug: "};
 
 void log_set_level(enum log_level new_level)
 {
 	atomic_store_explicit(&level, new_level, memory_order_relaxed);
-}
-
-int log_level_parse(const char *name)
-{
-	for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++)
-		if (!strcasecmp(name, names[i]))
-			return i;
-	return -EINVAL;
 }
 
 /* One write(2) a line, so that lines of several threads never mix. */

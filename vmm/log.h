@@ -14,9 +14,6 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
 
-/* The level called `name` ("error", "warn", "info", "debug"), or -EINVAL. */
-int log_level_parse(const char *name);
-
 /*
  * A place that a guest can reach as often as it likes: its first line is printed, later
  * ones are only counted. One static-sized counter per object and kind of message.

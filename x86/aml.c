@@ -107,7 +107,7 @@ void aml_close(struct aml *aml, size_t term)
 	aml->data[term + 2] = length >> 12;
 }
 
-void aml_reference(struct aml *aml, const char *name)
+static void reference(struct aml *aml, const char *name)
 {
 	assert(strlen(name) == 4 + (*name == '\\'));
 	aml_bytes(aml, name, strlen(name));
@@ -117,7 +117,7 @@ size_t aml_scope(struct aml *aml, const char *name)
 {
 	size_t term = term_open(aml, OP_SCOPE);
 
-	aml_reference(aml, name);
+	reference(aml, name);
 	return term;
 }
 
@@ -125,7 +125,7 @@ size_t aml_device(struct aml *aml, const char *name)
 {
 	size_t term = term_open(aml, OP_DEVICE);
 
-	aml_reference(aml, name);
+	reference(aml, name);
 	return term;
 }
 
@@ -133,7 +133,7 @@ size_t aml_method(struct aml *aml, const char *name, unsigned arguments)
 {
 	size_t term = term_open(aml, OP_METHOD);
 
-	aml_reference(aml, name);
+	reference(aml, name);
 	aml_u8(aml, arguments | 1 << 3); /* serialized */
 	return term;
 }
@@ -154,7 +154,7 @@ size_t aml_if(struct aml *aml)
 void aml_name(struct aml *aml, const char *name)
 {
 	aml_u8(aml, OP_NAME);
-	aml_reference(aml, name);
+	reference(aml, name);
 }
 
 void aml_integer(struct aml *aml, uint64_t value)
@@ -207,15 +207,15 @@ void aml_port_register(
 	size_t term;
 
 	put(aml, OP_REGION, 2);
-	aml_reference(aml, region);
+	reference(aml, region);
 	aml_u8(aml, 1); /* SystemIO */
 	aml_integer(aml, port);
 	aml_integer(aml, 1);
 
 	term = term_open(aml, OP_FIELD);
-	aml_reference(aml, region);
+	reference(aml, region);
 	aml_u8(aml, 0x41); /* ByteAcc, NoLock, WriteAsZeros */
-	aml_reference(aml, field);
+	reference(aml, field);
 	aml_u8(aml, 8); /* bits */
 	aml_close(aml, term);
 }
@@ -315,7 +315,7 @@ void aml_resource_irq(struct aml *aml, uint32_t gsi)
 void aml_store_local0(struct aml *aml, const char *source)
 {
 	aml_u8(aml, OP_STORE);
-	aml_reference(aml, source);
+	reference(aml, source);
 	aml_u8(aml, OP_LOCAL0);
 }
 
@@ -336,6 +336,6 @@ void aml_return_argument(struct aml *aml, unsigned argument)
 void aml_notify(struct aml *aml, const char *device, uint8_t value)
 {
 	aml_u8(aml, OP_NOTIFY);
-	aml_reference(aml, device);
+	reference(aml, device);
 	aml_integer(aml, value);
 }

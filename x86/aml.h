@@ -44,7 +44,6 @@ void aml_close(struct aml *aml, size_t term);
 
 /* Name (name, ...): the value comes next. */
 void aml_name(struct aml *aml, const char *name);
-void aml_reference(struct aml *aml, const char *name);
 void aml_integer(struct aml *aml, uint64_t value);
 void aml_string(struct aml *aml, const char *text);
 void aml_eisa_id(struct aml *aml, const char *id); /* "PNP0501" */
