@@ -94,6 +94,8 @@ static int line_write(const struct config *config, const char *path, const char 
 		        strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	if (fd >= 0 && error)
+		unlink(path); /* the next run would find it damaged */
 	return error;
 }
 

@@ -1,9 +1,11 @@
 #include "vmm/state.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -74,6 +76,25 @@ static void a_dry_run_makes_nothing(void)
 	config_destroy(&config);
 }
 
+/* As on a file system that is full. */
+static void what_cannot_be_written_is_not_left_behind(void)
+{
+	struct rlimit limit, none;
+	struct config config;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	none = (struct rlimit){0, limit.rlim_max};
+	setrlimit(RLIMIT_FSIZE, &none);
+	begin(&config, "full", false);
+	CU_ASSERT_EQUAL(state_open(&config), -EFBIG);
+	config_destroy(&config);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	begin(&config, "full", false);
+	CU_ASSERT_EQUAL(state_open(&config), 0);
+	config_destroy(&config);
+}
+
 static void what_is_damaged_is_named(void)
 {
 	static const char *const uuids[] = {"", "no", "\n123e4567"};
@@ -102,6 +123,7 @@ int main(void)
 	        UNIT(what_is_made_once_is_found_again),
 	        UNIT(what_is_given_wins),
 	        UNIT(a_dry_run_makes_nothing),
+	        UNIT(what_cannot_be_written_is_not_left_behind),
 	        UNIT(what_is_damaged_is_named),
 	        {0},
 	};
