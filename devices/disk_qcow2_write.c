@@ -375,11 +375,14 @@ static int clusters_take(
 static void clusters_drop(struct disk *disk, uint64_t cluster, uint64_t count)
 {
 	struct qcow2 *qcow2 = disk->format;
-	struct qcow2_run *last = &qcow2->runs[qcow2->run_count - 1];
 
-	if (qcow2->run_count && last->cluster + last->count == cluster) {
-		last->count += count;
-		return;
+	if (qcow2->run_count) {
+		struct qcow2_run *last = &qcow2->runs[qcow2->run_count - 1];
+
+		if (last->cluster + last->count == cluster) {
+			last->count += count;
+			return;
+		}
 	}
 	/* Without room and without a way to make some, they are lost. */
 	if (qcow2->run_count < QCOW2_RUNS || !qcow2_sync(disk))

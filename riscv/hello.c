@@ -1,6 +1,7 @@
 /* The process that `mayfly bench` starts as such and in containers: two system calls. */
 #include <elf.h>
 
+#include "vmm/arch.h"
 #include "vmm/bench.h"
 
 extern const char hello_start[] __attribute__((visibility("hidden")));

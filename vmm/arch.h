@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "boot/boot.h"
@@ -29,7 +30,7 @@ struct arch_layout {
 	const unsigned char
 	        *pic_gsis; /* the devices' lines in place of those (needs.pc) */
 	unsigned pic_gsi_count;
-	/* PCI: configuration space (ECAM), where BARs are and may be moved, and what they have at first. */
+	/* PCI: configuration space (ECAM), and where BARs are and may be moved. */
 	uint64_t pci_ecam, pci_ecam_size;
 	uint64_t pci_memory, pci_memory_size;
 	uint64_t pci_ports, pci_ports_size;
@@ -80,5 +81,8 @@ int arch_core_registers(struct vcpu *vcpu, void *registers);
 void arch_dump(struct vcpu *vcpu);
 /* The MMIO transport's description on a command line, if there is one. */
 int arch_virtio_argument(char *text, unsigned size, uint64_t base, unsigned gsi);
+/* For `bench`: the code of a process that writes BENCH_LINE (vmm/bench.h) and a newline,
+ * and ends with status 0; it runs wherever it is loaded. `machine` is its ELF e_machine. */
+size_t arch_hello_process(const void **code, unsigned *machine);
 /* For `inspect --host`: what only this architecture's KVM has; host_add() each. */
 void arch_host(struct host *host);

@@ -55,7 +55,3 @@ void bench_init(struct bench_config *config);
 
 /* The exit status: 1 (logged) if nothing ran, or not what was asked for by name. */
 int bench_run(const struct bench_config *config);
-
-/* x86/hello.c: the code of a process that writes BENCH_LINE and a newline, and ends with
- * status 0; it runs wherever it is loaded. `machine` is its ELF e_machine. */
-size_t arch_hello_process(const void **code, unsigned *machine);

@@ -19,6 +19,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "vmm/arch.h"
 #include "vmm/bench.h"
 #include "vmm/json.h"
 #include "vmm/log.h"

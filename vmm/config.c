@@ -58,15 +58,10 @@ static int mac_set(const struct option *option __attribute__((unused)),
         const char *text, void *target)
 {
 	struct nic_config *nic = target;
-	uint8_t mac[6];
-	int error = mac_parse(text, mac);
+	int error = mac_parse(text, nic->mac);
 
-	/* IEEE 802: bit 0 of the first byte marks a group; no interface has such a one. */
-	if (error || mac[0] & 1 || memcmp(mac, (uint8_t[6]){0}, 6) == 0)
-		return -EINVAL;
-	memcpy(nic->mac, mac, 6);
-	nic->has_mac = true;
-	return 0;
+	nic->has_mac = !error;
+	return error;
 }
 
 static int block_size_set(const struct option *option, const char *text, void *target)

@@ -265,6 +265,8 @@ void loop_destroy(struct loop *loop)
 		loop->sources = source->next;
 		free(source);
 	}
+	pthread_cond_destroy(&loop->idle);
+	pthread_mutex_destroy(&loop->lock);
 	free(loop);
 }
 

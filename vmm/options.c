@@ -108,6 +108,9 @@ int mac_parse(const char *text, uint8_t mac[6])
 			return -EINVAL;
 		bytes[i] = (uint8_t)(high << 4 | low);
 	}
+	/* IEEE 802: bit 0 of the first byte marks a group. */
+	if (bytes[0] & 1 || memcmp(bytes, (uint8_t[6]){0}, 6) == 0)
+		return -EINVAL;
 	memcpy(mac, bytes, sizeof(bytes));
 	return 0;
 }

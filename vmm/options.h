@@ -17,7 +17,7 @@ int number_parse(const char *text, uint64_t *value);
 int size_parse(const char *text, uint64_t *bytes);
 /* Nanoseconds: a number with ms, s, m or h; without a unit it counts seconds. */
 int duration_parse(const char *text, uint64_t *duration_ns);
-/* "02:00:5e:10:00:01" */
+/* An interface's: "02:00:5e:10:00:01", but no group's and not all zeroes. */
 int mac_parse(const char *text, uint8_t mac[6]);
 enum { MAC_TEXT = 18 };
 void mac_format(const uint8_t mac[6], char text[MAC_TEXT]);

@@ -551,10 +551,8 @@ int plan_create(
 	                                      : place_devices(plan);
 	if (error)
 		return error;
-	/* A device without interrupts is no device; input is one more. */
-	if (plan->virtio_count)
-		plan->needs.irqchip = true;
-	if (config->cpus > 1 || plan->needs.pc)
+	/* Devices interrupt, and so do CPUs each other. */
+	if (plan->virtio_count || config->cpus > 1 || plan->needs.pc)
 		plan->needs.irqchip = true;
 	if (plan->needs.irqchip)
 		plan->needs.cpuid = true;

@@ -125,7 +125,7 @@ static int mac_open(struct config *config)
 	int error = path ? line_read(path, text) : -ENOMEM;
 	uint8_t *mac = nic->mac;
 
-	if (!error && (mac_parse(text, mac) || mac[0] & 1))
+	if (!error && mac_parse(text, mac))
 		error = log_error(
 		        -EINVAL, "--state: '%s' holds no interface's address", path);
 	if (error == -ENOENT) {

@@ -14,8 +14,6 @@
 
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index)
 {
-	int error;
-
 	*vcpu = (struct vcpu){.vm = vm, .index = index, .run = MAP_FAILED};
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (vcpu->fd < 0)
@@ -25,12 +23,9 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index)
 	vcpu->run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	vcpu->run = mmap(
 	        NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-	if (vcpu->run == MAP_FAILED) {
-		error = log_error(
+	if (vcpu->run == MAP_FAILED)
+		return log_error(
 		        -errno, "kvm: cannot map CPU %u: %s", index, strerror(errno));
-		vcpu_destroy(vcpu);
-		return error;
-	}
 	return arch_vcpu_init(vcpu);
 }
 

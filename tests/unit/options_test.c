@@ -130,11 +130,12 @@ static void durations_have_units(void)
 	CU_ASSERT_EQUAL(duration_parse("s", &ns), -EINVAL);
 }
 
-static void mac_is_six_pairs_of_hex_digits(void)
+static void mac_is_an_interfaces_six_pairs_of_hex_digits(void)
 {
 	static const char *const bad[] = {"", "02", "02:00:5e:10:00",
 	        "02:00:5e:10:00:01:", "02:00:5e:10:00:1", "02-00-5e-10-00-01",
-	        "0g:00:5e:10:00:01", "02:00:5e:10:00:011", "020:0:5e:10:00:01"};
+	        "0g:00:5e:10:00:01", "02:00:5e:10:00:011", "020:0:5e:10:00:01",
+	        "01:00:5e:10:00:01", "00:00:00:00:00:00"};
 	uint8_t mac[6] = {9};
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -254,7 +255,7 @@ int main(void)
 	        UNIT(numbers_are_decimal_digits_and_nothing_else),
 	        UNIT(sizes_have_units_and_never_wrap),
 	        UNIT(durations_have_units),
-	        UNIT(mac_is_six_pairs_of_hex_digits),
+	        UNIT(mac_is_an_interfaces_six_pairs_of_hex_digits),
 	        UNIT(publish_binds_the_loopback_unless_told),
 	        UNIT(publish_refuses_what_is_no_port),
 	        UNIT(list_fills_its_struct),
