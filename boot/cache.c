@@ -360,11 +360,15 @@ static void trim_entries(int dir, struct entry *entries, size_t count)
 
 	qsort(entries, count, sizeof(*entries), entry_compare);
 	for (size_t i = 0; i < count; i++) {
-		if (!i || entries[i].inode != entries[i - 1].inode) {
+		/* A disk may be: it would take the place of all, and then its own. */
+		bool too_large = entries[i].bytes > keep_bytes;
+
+		if (!too_large && (!i || entries[i].inode != entries[i - 1].inode)) {
 			files++;
 			bytes += entries[i].bytes;
 		}
-		if (files > KEEP_FILES || bytes > keep_bytes || i >= KEEP_NAMES)
+		if (too_large || files > KEEP_FILES || bytes > keep_bytes ||
+		        i >= KEEP_NAMES)
 			cache_remove(dir, entries[i].name);
 	}
 }

@@ -298,6 +298,26 @@ static void oldest_entries_go(void)
 	cache_end(folder);
 }
 
+/* On most file systems it takes no time to make; where there is no room nothing is shown. */
+static void what_would_fill_the_cache_alone_is_not_kept(void)
+{
+	char folder[32];
+	int fd;
+
+	cache_begin(folder);
+	CU_ASSERT(!mkdir("mayfly", 0700));
+	close(open("mayfly/data-old", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	fd = open("mayfly/data-large", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (!fallocate(fd, 0, 0, (1 << 30) + 1)) {
+		kernel_write("kernel", bzimage(lz4_pack, 0));
+		CU_ASSERT(unpacks("kernel"));
+		CU_ASSERT(entries_become("data-", 2));
+		CU_ASSERT(access("mayfly/data-large", F_OK) < 0);
+	}
+	close(fd);
+	cache_end(folder);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -314,6 +334,7 @@ int main(void)
 	        UNIT(without_a_cache_the_guest_unpacks),
 	        UNIT(older_hosts_keep_it_too),
 	        UNIT(oldest_entries_go),
+	        UNIT(what_would_fill_the_cache_alone_is_not_kept),
 	        {0},
 	};
 
