@@ -136,18 +136,20 @@ static int text_include(
 }
 
 /* INCLUDE is replaced where it stands; what CONFIG leads to is put in its place. */
-static int includes_read(struct find *find, size_t start, size_t *size, bool configs)
+static int includes_read(struct find *find, size_t *size, bool configs)
 {
 	unsigned count = 0;
 
-	for (size_t at = start; at < *size && count < INCLUDES;) {
-		size_t length;
+	for (size_t at = 0; at < *size && count < INCLUDES;) {
+		size_t start = at, length;
 		const char *name = menu_include(find->text + at, configs, &length);
 		int error = 0;
 
 		at += strcspn(find->text + at, "\n");
 		if (name) {
 			error = text_include(find, name, length, at, size);
+			/* What it says is done. */
+			memset(find->text + start, ' ', at - start);
 			count++;
 		}
 		if (error)
@@ -175,19 +177,47 @@ static void start_over(struct found *found)
 	found->config[0] = found->path[0] = found->cmdline[0] = '\0';
 }
 
-/* What GRUB keeps between boots, if there is such a file beside its configuration. */
-static int environment_read(struct find *find, const char *path, size_t *size)
+static bool menu_find(void *context, const char *path, struct node *node)
 {
-	const char *slash = strrchr(path, '/');
-	char name[VOLUME_PATH];
-	struct node node;
+	struct find *find = context;
+
+	return !volume_find(&find->volume, path, node);
+}
+
+/* Behind what was read before; NULL: it is none, or `text_error`. */
+static const char *node_text(struct find *find, const struct node *node)
+{
+	size_t start = find->text_size, size = start;
 	int error;
 
-	snprintf(name, sizeof(name), "%.*s/grubenv", (int)(slash - path), path);
-	error = volume_find(&find->volume, name, &node);
-	if (!error && node.kind == NODE_FILE)
-		error = text_read(find, &node, size);
-	return error == -ENOENT ? 0 : error;
+	if (node->kind != NODE_FILE)
+		return NULL;
+	error = start < FIND_TEXT ? text_read(find, node, &size) : -EFBIG;
+	if (error) {
+		find->text_error = error;
+		return NULL;
+	}
+	find->text_size = size + 1;
+	return find->text + start;
+}
+
+static const char *menu_text(void *context, const char *path)
+{
+	struct node node;
+
+	return menu_find(context, path, &node) ? node_text(context, &node) : NULL;
+}
+
+static int entries_list(struct find *find);
+
+static const char *menu_entry(void *context, unsigned index, char id[VOLUME_NAME])
+{
+	struct find *find = context;
+
+	if (entries_list(find) || index >= find->entry_count)
+		return NULL;
+	strcpy(id, find->entries[index].id);
+	return node_text(find, &find->entries[index].node);
 }
 
 typedef int menu_read(const struct menu_text *config, struct menu *menu);
@@ -195,34 +225,51 @@ typedef int menu_read(const struct menu_text *config, struct menu *menu);
 static int config_follow(
         struct find *find, const char *path, const struct node *node, menu_read *read)
 {
+	const struct menu_files files = {find, menu_find, menu_text, menu_entry};
+	const struct menu_text config = {
+	        .text = find->text, .path = path, .files = &files};
 	struct found *found = find->found;
-	struct menu_text config = {.path = path, .environment = find->text};
-	size_t start = 0, size;
-	int error = 0;
+	size_t size = 0;
+	int error;
 
 	start_over(found);
 	snprintf(found->config, sizeof(found->config), "%s", path);
 	find->menu.initrd_count = 0;
 	find->menu.kernel[0] = find->menu.cmdline[0] = '\0';
-	find->text[0] = '\0';
-	if (read == menu_grub)
-		error = environment_read(find, path, &start);
-	size = ++start;
-	config.text = find->text + start;
-	if (!error)
-		error = text_read(find, node, &size);
+	error = text_read(find, node, &size);
 	if (!error && read == menu_syslinux)
-		error = includes_read(find, start, &size, false);
+		error = includes_read(find, &size, false);
+	find->text_size = size + 1;
+	find->text_error = 0;
 	if (!error)
 		error = read(&config, &find->menu);
+	if (find->text_error)
+		error = find->text_error;
 	if (error == -ENOMSG && read == menu_syslinux) {
-		error = includes_read(find, start, &size, true);
+		error = includes_read(find, &size, true);
 		if (!error)
 			error = read(&config, &find->menu);
 	}
-	if (error == -ENOMSG)
-		strcpy(find->silent, found->config);
 	return error ? error : menu_take(find);
+}
+
+/*
+ * Whether that configuration leads nowhere, and another loader's may be tried. What is said
+ * in the end is that its kernel is not there, if one has named a kernel.
+ */
+static bool boots_nothing(struct find *find, int error)
+{
+	struct found *found = find->found;
+
+	if (error != -ENOMSG && error != -ENOENT)
+		return false;
+	if (find->failed.error != -ENOENT) {
+		find->failed.error = error;
+		find->failed.menu = find->menu;
+		memcpy(find->failed.config, found->config, sizeof(found->config));
+		memcpy(find->failed.path, found->path, sizeof(found->path));
+	}
+	return true;
 }
 
 /* Where each loader looks for its own, in its order. */
@@ -232,6 +279,8 @@ static const struct {
 } configs[] = {
         {"/isolinux/isolinux.cfg", menu_syslinux},
         {"/boot/isolinux/isolinux.cfg", menu_syslinux},
+        {"/boot/syslinux/isolinux.cfg", menu_syslinux},
+        {"/syslinux/isolinux.cfg", menu_syslinux},
         {"/isolinux.cfg", menu_syslinux},
         {"/boot/syslinux/extlinux.conf", menu_syslinux},
         {"/boot/extlinux/extlinux.conf", menu_syslinux},
@@ -252,8 +301,6 @@ static const struct {
 
 static int configs_follow(struct find *find)
 {
-	int best = -ENOMSG;
-
 	for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
 		struct node node;
 		int error = volume_find(&find->volume, configs[i].path, &node);
@@ -263,11 +310,10 @@ static int configs_follow(struct find *find)
 		if (error || node.kind != NODE_FILE)
 			continue;
 		error = config_follow(find, configs[i].path, &node, configs[i].read);
-		if (error != -ENOMSG)
+		if (!boots_nothing(find, error))
 			return error;
-		best = error;
 	}
-	return best;
+	return -ENOMSG;
 }
 
 /*
@@ -360,7 +406,9 @@ static int wanted_find(struct find *find, const char *end, char wanted[VOLUME_NA
 	if (!error && node.kind == NODE_FILE)
 		error = text_read(find, &node, &size);
 	if (!error && size)
-		menu_loader_default(find->text, wanted);
+		menu_loader_value(find->text, "default", wanted, VOLUME_NAME);
+	if (wanted[0] == '@')
+		wanted[0] = '\0';
 	size = strlen(wanted);
 	if (size && size + strlen(end) < VOLUME_NAME &&
 	        (size < strlen(end) || strcasecmp(wanted + size - strlen(end), end)) &&
@@ -383,23 +431,121 @@ static int newest_find(struct find *find, const char *directory, struct newest *
 	return error == -ENOENT || error == -ENOTDIR ? -ENOMSG : error;
 }
 
-static int entry_follow(struct find *find)
+/* By what their names say, and loader.conf of them. */
+static bool entry_is_wanted(const struct loader_entry *entry, const char *wanted)
+{
+	char name[VOLUME_NAME + 8];
+
+	snprintf(name, sizeof(name), "%s.conf", entry->id);
+	return *wanted && name_matches(name, wanted);
+}
+
+static bool visit_loader_entry(void *context, const char *name, const struct node *node)
+{
+	static const char end[] = ".conf";
+	struct find *find = context;
+	struct loader_entry *entry = find->entries + find->entry_count;
+	size_t size = strlen(name);
+
+	if (node->kind != NODE_FILE || size < sizeof(end) || size >= VOLUME_NAME ||
+	        strcasecmp(name + size - strlen(end), end) != 0)
+		return false;
+	*entry = (struct loader_entry){.node = *node};
+	size = name_counted(name, size - strlen(end), &entry->failed);
+	strcpy(entry->name, name);
+	snprintf(entry->id, sizeof(entry->id), "%.*s", (int)size, name);
+	return ++find->entry_count == FIND_ENTRIES;
+}
+
+static void entry_keys_read(struct find *find, struct loader_entry *entry)
+{
+	size_t used = find->text_size;
+	const char *text = node_text(find, &entry->node);
+
+	if (text) {
+		menu_loader_value(
+		        text, "sort-key", entry->sort_key, sizeof(entry->sort_key));
+		menu_loader_value(text, "machine-id", entry->machine_id,
+		        sizeof(entry->machine_id));
+		menu_loader_value(
+		        text, "version", entry->version, sizeof(entry->version));
+	}
+	find->text_size = used;
+}
+
+/* UAPI.1, "Sorting": those with a sort-key come first, the newest first. */
+static int entry_compare(const void *left, const void *right)
+{
+	const struct loader_entry *a = left, *b = right;
+	int order = a->failed - b->failed;
+
+	if (!order)
+		order = !*a->sort_key - !*b->sort_key;
+	if (!order && *a->sort_key) {
+		order = strcmp(a->sort_key, b->sort_key);
+		if (!order)
+			order = strcmp(a->machine_id, b->machine_id);
+		if (!order)
+			order = strverscmp(b->version, a->version);
+	}
+	return order ? order : strverscmp(b->id, a->id);
+}
+
+/* Into `entries`, once for a volume. */
+static int entries_list(struct find *find)
 {
 	/* Of a partition for booting, or of a root that does without. */
 	static const char *const directories[] = {
 	        "/loader/entries", "/boot/loader/entries"};
 
-	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
-		struct newest newest = {.end = ".conf"};
-		char path[2 * VOLUME_NAME];
-		int error = newest_find(find, directories[i], &newest);
+	for (size_t i = 0; !find->entry_directory &&
+	                   i < sizeof(directories) / sizeof(*directories);
+	        i++) {
+		struct node node;
+		int error = volume_find(&find->volume, directories[i], &node);
 
-		if (error == -ENOMSG)
-			continue;
-		if (error)
+		find->entry_count = 0;
+		if (!error)
+			error = volume_walk(
+			        &find->volume, &node, visit_loader_entry, find);
+		if (error && error != -ENOENT && error != -ENOTDIR)
 			return error;
-		snprintf(path, sizeof(path), "%s/%s", directories[i], newest.name);
-		return config_follow(find, path, &newest.node, menu_loader_entry);
+		if (!find->entry_count)
+			continue;
+		find->entry_directory = directories[i];
+		for (unsigned entry = 0; entry < find->entry_count; entry++)
+			entry_keys_read(find, find->entries + entry);
+		qsort(find->entries, find->entry_count, sizeof(find->entries[0]),
+		        entry_compare);
+	}
+	return find->entry_directory ? 0 : -ENOMSG;
+}
+
+/* The one that loader.conf names or the first, and then all of them, until one boots. */
+static int entry_follow(struct find *find)
+{
+	unsigned chosen = 0;
+	char wanted[VOLUME_NAME];
+	int error = entries_list(find);
+
+	if (!error)
+		error = wanted_find(find, ".conf", wanted);
+	if (error)
+		return error;
+	while (chosen < find->entry_count &&
+	        !entry_is_wanted(find->entries + chosen, wanted))
+		chosen++;
+	if (chosen == find->entry_count)
+		chosen = 0;
+	for (unsigned i = 0; i <= find->entry_count; i++) {
+		const struct loader_entry *entry = find->entries + (i ? i - 1 : chosen);
+		char path[2 * VOLUME_NAME];
+
+		snprintf(path, sizeof(path), "%s/%s", find->entry_directory,
+		        entry->name);
+		error = config_follow(find, path, &entry->node, menu_loader_entry);
+		if (!boots_nothing(find, error))
+			return error;
 	}
 	return -ENOMSG;
 }
@@ -504,9 +650,9 @@ static int unified_find(struct find *find)
 
 	if (!error) {
 		snprintf(path, sizeof(path), "/EFI/Linux/%s", newest.name);
-		return unified_follow(find, path, &newest.node);
+		error = unified_follow(find, path, &newest.node);
 	}
-	if (error != -ENOMSG)
+	if (error != -ENOMSG && error != -ENOEXEC)
 		return error;
 	/* Most often it is a boot loader. */
 	error = -ENOMSG;
@@ -561,11 +707,16 @@ static int volume_follow(struct find *find)
 
 	if (find->volume.type == &volume_tar)
 		return plain_find(find);
-	find->silent[0] = '\0';
+	find->failed = (struct find_failure){.error = -ENOMSG};
+	find->entry_directory = NULL;
 	for (size_t i = 0; error == -ENOMSG && i < sizeof(ways) / sizeof(ways[0]); i++)
 		error = ways[i](find);
-	if (error == -ENOMSG)
-		strcpy(find->found->config, find->silent);
+	if (error == -ENOMSG) {
+		error = find->failed.error;
+		memcpy(find->found->config, find->failed.config,
+		        sizeof(find->failed.config));
+		memcpy(find->found->path, find->failed.path, sizeof(find->failed.path));
+	}
 	return error;
 }
 
@@ -609,6 +760,27 @@ static void best_keep(struct best *best, const struct found *found, int error)
 	memcpy(best->path, found->path, sizeof(best->path));
 }
 
+/* GRUB's `search` leads to other partitions: to the first that has those files. */
+static int elsewhere_take(
+        struct find *find, const struct partition *partitions, int count)
+{
+	struct found *found = find->found;
+	int error = -ENOENT;
+
+	find->menu = find->missing.menu;
+	for (int i = 0; error && i < count; i++) {
+		error = volume_open(&find->volume, find->medium, partitions[i].start,
+		        partitions[i].size);
+		if (error)
+			continue;
+		start_over(found);
+		memcpy(found->config, find->missing.config, sizeof(found->config));
+		error = menu_take(find);
+		volume_close(&find->volume);
+	}
+	return error;
+}
+
 static int whole_unified(struct find *find)
 {
 	struct found *found = find->found;
@@ -647,6 +819,7 @@ void find(struct find *find, const struct boot_medium *given, struct found *foun
 	find->given = given;
 	find->medium = medium;
 	find->read_error = 0;
+	find->missing.error = 0;
 	find->found = found;
 	error = whole_unified(find);
 	if (error == -ENOEXEC)
@@ -662,8 +835,12 @@ void find(struct find *find, const struct boot_medium *given, struct found *foun
 		error = part_follow(find, partitions[i].start, partitions[i].size);
 		if (!error)
 			break;
+		if (error == -ENOENT && !find->missing.error)
+			find->missing = find->failed;
 		best_keep(&best, found, error);
 	}
+	if (error && find->missing.error)
+		error = elsewhere_take(find, partitions, count);
 	found->error = error;
 	if (error) {
 		found->error = find->read_error ? -EIO : best.error;

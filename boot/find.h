@@ -16,6 +16,7 @@ enum {
 	FIND_FILES = 1 + BOOT_FILES_INITRDS, /* the kernel is the first */
 	FIND_TEXT = 1 << 18, /* a configuration, with what it includes */
 	FIND_PARTITIONS = 32,
+	FIND_ENTRIES = 256,   /* of a boot loader */
 	FIND_HEAP = 64 << 20, /* what libext2fs may take */
 };
 
@@ -54,6 +55,22 @@ struct menu {
 	char cmdline[BOOT_CMDLINE_MAX];
 };
 
+/* A boot loader entry (UAPI.1), with what decides its place among the others. */
+struct loader_entry {
+	char name[VOLUME_NAME]; /* of its file */
+	char id[VOLUME_NAME];   /* without its ending and what counts boots */
+	bool failed;
+	struct node node;
+	char sort_key[64], machine_id[64], version[64];
+};
+
+/* Of a configuration that names no kernel, or one that is not there. */
+struct find_failure {
+	int error;
+	char config[VOLUME_PATH], path[VOLUME_PATH];
+	struct menu menu;
+};
+
 struct find {
 	const struct boot_medium *medium; /* `watched` */
 	struct boot_medium watched;
@@ -62,17 +79,37 @@ struct find {
 	struct found *found;
 	struct volume volume;
 	struct menu menu;
-	char silent[VOLUME_PATH]; /* a configuration that names no kernel */
+	struct find_failure failed;  /* of this volume */
+	struct find_failure missing; /* of the first volume that names a kernel */
+	const char *entry_directory; /* NULL: it was not looked for */
+	struct loader_entry entries[FIND_ENTRIES];
+	unsigned entry_count;
 	char text[FIND_TEXT];
+	size_t text_size;
+	int text_error; /* the last one, of a file that the configuration goes on with */
 };
 
 /* Zeroed memory for both; the answer is in `found`. */
 void find(struct find *find, const struct boot_medium *medium, struct found *found);
 
-/* A configuration, by its path, and what stands beside it. */
+/* What a configuration may ask of the volume that it lies on. */
+struct menu_files {
+	void *context;
+	bool (*find)(void *context, const char *path, struct node *node);
+	/* Of a file; NULL: there is none. It stays. */
+	const char *(*text)(void *context, const char *path);
+	/* Of the boot loader entry with this number, and its id; NULL: there are no more. */
+	const char *(*loader_entry)(
+	        void *context, unsigned index, char id[VOLUME_NAME]);
+};
+
+/* A configuration, by its path. */
 struct menu_text {
 	const char *text, *path;
-	const char *environment; /* GRUB's grubenv; "": there is none */
+	const struct menu_files *files; /* for GRUB's; NULL: there are none */
+	/* For entries: the value of "$NAME"; NULL: all are empty. */
+	const char *(*variable)(void *variables, const char *name, size_t size);
+	void *variables;
 };
 
 /*
@@ -82,10 +119,10 @@ struct menu_text {
 int menu_syslinux(const struct menu_text *config, struct menu *menu);
 int menu_loader_entry(const struct menu_text *config, struct menu *menu);
 int menu_grub(const struct menu_text *config, struct menu *menu);
-/* loader.conf's default; left alone if there is none. */
-void menu_loader_default(const char *text, char name[VOLUME_NAME]);
+/* The value of a key in an entry or in loader.conf; left alone if there is none. */
+void menu_loader_value(const char *text, const char *key, char *value, size_t limit);
 /*
- * What a line of syslinux's includes, or, with `configs`, what CONFIG goes on with; NULL: it
+ * What a line of syslinux's includes and, with `configs`, what CONFIG goes on with; NULL: it
  * is another line.
  */
 const char *menu_include(const char *line, bool configs, size_t *size);

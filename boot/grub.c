@@ -1,9 +1,10 @@
 /*
  * grub.cfg is a script (GRUB's manual, "Shell-like scripting"). Of that, what decides which
- * kernel is booted is run: variables, tests, menu entries; a command that is none of these
- * (search, insmod, loadfont, ...) does nothing and succeeds, loops and functions are left
- * out. All of it is run once, then the entry that `default` names; if that boots no kernel,
- * as one for the firmware's setup does not, the first one that does.
+ * kernel is booted is run: variables, tests, functions, for, menu entries, what it reads
+ * from other files; a command that is none of these (insmod, loadfont, ...) does nothing and
+ * succeeds, while and until are left out. All of it is run once, then the entry that
+ * `default` names; if that boots no kernel, as one for the firmware's setup does not, the
+ * first one that does. Whatever device a path has, the volume of grub.cfg is meant.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,7 +18,9 @@ enum {
 	WORDS = 1024, /* of a statement */
 	VARIABLES = 64,
 	ENTRIES = 128,
-	BLOCKS = 32,    /* of if, within each other */
+	BLOCKS = 32, /* of if, within each other */
+	FUNCTIONS = 64,
+	RUNS = 16,      /* of functions, loops and files, within each other */
 	MENUS = 8,      /* within each other */
 	POOL = 1 << 16, /* names, values, titles */
 	WORK = 1 << 25, /* characters that are read or put in */
@@ -27,9 +30,14 @@ struct variable {
 	const char *name, *value;
 };
 
+struct function {
+	const char *name, *body;
+};
+
 struct entry {
 	const char *title, *id, *body;
 	bool submenu;
+	bool is_loader_entry; /* UAPI.1's, which blscfg makes entries of */
 };
 
 struct block {
@@ -42,14 +50,19 @@ struct grub {
 	const char *at;
 	unsigned left; /* of WORK */
 	bool full;     /* of something there was too much */
+	unsigned runs;
+	bool stops;       /* this run of a text ends: `return`, a loop's end */
+	const char *next; /* configfile's text: all of them end */
 
 	char text[BOOT_CMDLINE_MAX]; /* the statement's words, each with its NUL */
 	size_t text_size, word;      /* where the word at hand starts */
 	char *words[WORDS];
 	unsigned word_count;
 
-	struct block blocks[BLOCKS]; /* the first is the text itself */
-	unsigned depth;
+	struct block blocks[BLOCKS]; /* that at `base` is the text itself */
+	unsigned depth, base;
+	struct function functions[FUNCTIONS];
+	unsigned function_count;
 	struct variable variables[VARIABLES];
 	unsigned variable_count;
 	struct entry entries[ENTRIES];
@@ -121,12 +134,36 @@ static const char *variable_value(struct grub *grub, const char *name, size_t si
 	                                                                          : "";
 }
 
-/* Each line of the block that load_env reads: "saved_entry=Linux 6.1". */
-static void environment_load(struct grub *grub)
-{
-	const char *at = grub->config->environment;
+/* Files. */
 
-	while (*at) {
+static const char *without_device(const char *path)
+{
+	const char *end = *path == '(' ? strchr(path, ')') : NULL;
+
+	return end ? end + 1 : path;
+}
+
+static bool file_find(const struct grub *grub, const char *path, struct node *node)
+{
+	const struct menu_files *files = grub->config->files;
+
+	return files && files->find(files->context, without_device(path), node);
+}
+
+/* NULL: there is none. */
+static const char *file_text(const struct grub *grub, const char *path)
+{
+	const struct menu_files *files = grub->config->files;
+
+	return files ? files->text(files->context, without_device(path)) : NULL;
+}
+
+/* Each line of the block that load_env reads: "saved_entry=Linux 6.1". */
+static void environment_take(struct grub *grub, const char *path)
+{
+	const char *at = file_text(grub, path);
+
+	while (at && *at) {
 		size_t size = strcspn(at, "\n");
 
 		if (*at != '#')
@@ -254,7 +291,7 @@ static void braces_skip(struct grub *grub)
 /* Tests: GRUB's manual, "test". */
 
 struct test {
-	const struct grub *grub;
+	const struct grub *grub; /* whose files there are */
 	char **words;
 	unsigned count;
 };
@@ -272,13 +309,6 @@ static const char *test_word(struct test *test)
 static bool test_is(const struct test *test, unsigned index, const char *word)
 {
 	return index < test->count && !strcmp(test->words[index], word);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t size = strlen(text);
-
-	return size >= strlen(end) && !strcmp(text + size - strlen(end), end);
 }
 
 /* What may hold between two words, as text or as numbers. */
@@ -320,6 +350,24 @@ static bool compare(
 	                   : operation->equal;
 }
 
+static bool test_file(const struct test *test, char what, const char *path)
+{
+	struct node node;
+
+	if (!file_find(test->grub, path, &node))
+		return false;
+	switch (what) {
+	case 'f':
+		return node.kind == NODE_FILE;
+	case 'd':
+		return node.kind == NODE_DIRECTORY;
+	case 's':
+		return node.size > 0;
+	default:
+		return true;
+	}
+}
+
 static bool test_one(struct test *test)
 {
 	const struct operation *operation = NULL;
@@ -348,8 +396,7 @@ static bool test_one(struct test *test)
 	case 'z':
 		return !*other;
 	default:
-		/* Files are not looked for, but for the one that was. */
-		return *test->grub->config->environment && ends_with(other, "/grubenv");
+		return strchr("defs", word[1]) && test_file(test, word[1], other);
 	}
 }
 
@@ -388,20 +435,6 @@ static bool test_or(struct test *test)
 	return result;
 }
 
-/* Of if: a test, or another command, which succeeds. */
-static bool condition(struct grub *grub, unsigned first)
-{
-	struct test test = {grub, grub->words + first, grub->word_count - first};
-	bool wanted = true;
-
-	for (; test_is(&test, 0, "!"); test_word(&test))
-		wanted = !wanted;
-	if (!test_is(&test, 0, "[") && !test_is(&test, 0, "test"))
-		return wanted;
-	test_word(&test);
-	return test_or(&test) == wanted;
-}
-
 /* Commands. */
 
 static bool is_word(const struct grub *grub, unsigned index, const char *word)
@@ -415,13 +448,6 @@ static bool is_one_of(const char *word, const char *const *words, size_t count)
 		if (!strcmp(word, words[i]))
 			return true;
 	return false;
-}
-
-static const char *without_device(const char *path)
-{
-	const char *end = *path == '(' ? strchr(path, ')') : NULL;
-
-	return end ? end + 1 : path;
 }
 
 /* What has a blank in it is quoted, as GRUB does it. */
@@ -466,9 +492,28 @@ static void initrds_take(struct grub *grub)
 	}
 }
 
+/* "--name=value" or "--name value"; "": it is not there. */
+static const char *option_find(const struct grub *grub, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (unsigned i = 1; i < grub->word_count; i++) {
+		const char *word = grub->words[i];
+
+		if (strncmp(word, name, size) != 0)
+			continue;
+		if (word[size] == '=')
+			return word + size + 1;
+		if (!word[size] && i + 1 < grub->word_count)
+			return grub->words[i + 1];
+	}
+	return "";
+}
+
 static void entry_add(struct grub *grub)
 {
 	struct entry *entry = grub->entries + grub->entry_count;
+	const char *id;
 
 	if (grub->entry_count == ENTRIES)
 		return;
@@ -478,35 +523,186 @@ static void entry_add(struct grub *grub)
 	        .submenu = is_word(grub, 0, "submenu")};
 	if (grub->word_count > 1)
 		entry->title = keep(grub, grub->words[1], strlen(grub->words[1]));
-	for (unsigned i = 2; i + 1 < grub->word_count; i++)
-		if (is_word(grub, i, "--id"))
-			entry->id = keep(
-			        grub, grub->words[i + 1], strlen(grub->words[i + 1]));
+	id = option_find(grub, "--id");
+	entry->id = keep(grub, id, strlen(id));
 	grub->entry_count++;
 }
 
-static void command_run(struct grub *grub, unsigned first)
+/* Fedora's: all of them, in their order. */
+static void loader_entries_add(struct grub *grub)
+{
+	const struct menu_files *files = grub->config->files;
+	char name[VOLUME_NAME];
+	const char *text;
+
+	if (!files)
+		return;
+	for (unsigned i = 0; grub->entry_count < ENTRIES &&
+	                     (text = files->loader_entry(files->context, i, name));
+	        i++) {
+		grub->entries[grub->entry_count++] = (struct entry){
+		        .title = "",
+		        .id = keep(grub, name, strlen(name)),
+		        .body = text,
+		        .is_loader_entry = true,
+		};
+	}
+}
+
+static void function_add(struct grub *grub)
+{
+	struct function *function = grub->functions + grub->function_count;
+
+	if (grub->word_count < 2 || grub->function_count == FUNCTIONS)
+		return;
+	function->name = keep(grub, grub->words[1], strlen(grub->words[1]));
+	function->body = grub->at;
+	grub->function_count++;
+}
+
+/* The last one of that name. */
+static const struct function *function_find(const struct grub *grub, const char *name)
+{
+	for (unsigned i = grub->function_count; i--;)
+		if (!strcmp(grub->functions[i].name, name))
+			return grub->functions + i;
+	return NULL;
+}
+
+static const char *run(struct grub *grub, const char *text);
+
+/* What it was called with is $1, $2, ... */
+static void function_call(struct grub *grub, const struct function *function)
+{
+	for (unsigned i = 1; i < 10; i++) {
+		const char name[] = {(char)('0' + i), '\0'},
+		           *value = i < grub->word_count ? grub->words[i] : "";
+
+		if (*value || variable_find(grub, name, 1))
+			variable_set(grub, name, 1, value, strlen(value));
+	}
+	run(grub, function->body);
+}
+
+/* Whether it succeeds. */
+static bool source(struct grub *grub, const char *path)
+{
+	const char *text = file_text(grub, path);
+
+	if (text)
+		run(grub, text);
+	return text;
+}
+
+static bool configuration_change(struct grub *grub, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	grub->next = file_text(grub, path);
+	if (grub->next && slash)
+		variable_set(grub, "config_directory", strlen("config_directory"), path,
+		        (size_t)(slash - path));
+	return grub->next;
+}
+
+static void environment_load(struct grub *grub)
+{
+	const char *file = option_find(grub, "--file");
+	char path[VOLUME_PATH];
+
+	if (!*file)
+		file = option_find(grub, "-f");
+	if (*file)
+		snprintf(path, sizeof(path), "%s", file);
+	else
+		snprintf(path, sizeof(path), "%s/grubenv",
+		        variable_value(grub, "prefix", strlen("prefix")));
+	environment_take(grub, path);
+}
+
+/* What is searched for is taken to be here, unless it is a file that is not. */
+static bool search(struct grub *grub)
+{
+	const char *path = option_find(grub, "--file"),
+	           *name = option_find(grub, "--set");
+	struct node node;
+
+	if (!*path)
+		path = option_find(grub, "-f");
+	if (*path == '/' && !file_find(grub, path, &node))
+		return false;
+	if (*name && *name != '-')
+		variable_set(grub, name, strlen(name), "hd0", strlen("hd0"));
+	return true;
+}
+
+static bool command_test(struct grub *grub)
+{
+	struct test test = {grub, grub->words + 1, grub->word_count - 1};
+
+	return test_or(&test);
+}
+
+/* Whether it succeeds. */
+static bool command_run(struct grub *grub, unsigned first)
 {
 	static const char *const kernels[] = {"linux", "linux16", "linuxefi"},
-	                         *const initrds[] = {"initrd", "initrd16", "initrdefi"};
+	                         *const initrds[] = {"initrd", "initrd16", "initrdefi"},
+	                         *const sources[] = {"source", "."},
+	                         *const configs[] = {"configfile", "normal"},
+	                         *const tests[] = {"[", "test"},
+	                         /* A key that is held, a bit that is set. */
+	                                 *const failures[] = {
+	                                         "false", "keystatus", "cmostest"};
+	const struct function *function;
 	const char *word;
 
 	if (first >= grub->word_count)
-		return;
+		return true;
 	word = grub->words[first];
 	grub->word_count -= first;
 	memmove(grub->words, grub->words + first,
 	        grub->word_count * sizeof(grub->words[0]));
-	if (is_one_of(word, kernels, 3))
+	function = function_find(grub, word);
+	if (function)
+		function_call(grub, function);
+	else if (is_one_of(word, kernels, 3))
 		kernel_take(grub);
 	else if (is_one_of(word, initrds, 3))
 		initrds_take(grub);
+	else if (is_one_of(word, tests, 2))
+		return command_test(grub);
+	else if (is_one_of(word, failures, 3))
+		return false;
+	else if (!strcmp(word, "search"))
+		return search(grub);
+	else if (is_one_of(word, sources, 2) && grub->word_count > 1)
+		return source(grub, grub->words[1]);
+	else if (is_one_of(word, configs, 2) && grub->word_count > 1)
+		return configuration_change(grub, grub->words[1]);
 	else if (!strcmp(word, "load_env"))
 		environment_load(grub);
+	else if (!strcmp(word, "blscfg"))
+		loader_entries_add(grub);
+	else if (!strcmp(word, "return"))
+		grub->stops = true;
+	else if (!strcmp(word, "unset") && grub->word_count > 1)
+		variable_set(grub, grub->words[1], strlen(grub->words[1]), "", 0);
 	else if (!strcmp(word, "set") && grub->word_count > 1)
 		assign(grub, grub->words[1], strlen(grub->words[1]));
 	else if (grub->word_count == 1)
 		assign(grub, word, strlen(word));
+	return true;
+}
+
+/* Of if: a test, or another command. */
+static bool condition(struct grub *grub, unsigned first)
+{
+	bool wanted = true;
+
+	for (; is_word(grub, first, "!"); first++)
+		wanted = !wanted;
+	return command_run(grub, first) == wanted;
 }
 
 /* Control. */
@@ -522,20 +718,48 @@ static void block_enter(struct grub *grub, bool runs)
 	grub->blocks[++grub->depth] = (struct block){outer && runs, outer && runs};
 }
 
+/* Whether another branch of this block may run. */
+static bool branch_may(const struct grub *grub)
+{
+	const struct block *block = grub->blocks + grub->depth;
+
+	return grub->depth > grub->base && block[-1].runs && !block->ran;
+}
+
 /* What follows may run unless something before did. */
 static void branch_enter(struct grub *grub, bool holds)
 {
 	struct block *block = grub->blocks + grub->depth;
 
-	if (!grub->depth)
+	if (grub->depth == grub->base)
 		return;
 	block->runs = block[-1].runs && !block->ran && holds;
 	block->ran |= block->runs;
 }
 
+/* "for NAME in WORDS; do ...; done" */
+static void loop_run(struct grub *grub, unsigned first)
+{
+	const char *body = grub->at, *name, *values[WORDS];
+	unsigned count = 0;
+
+	if (grub->word_count < first + 4 || !is_word(grub, first + 2, "in")) {
+		block_enter(grub, false);
+		return;
+	}
+	name = keep(grub, grub->words[first + 1], strlen(grub->words[first + 1]));
+	for (unsigned i = first + 3; i < grub->word_count; i++)
+		values[count++] = keep(grub, grub->words[i], strlen(grub->words[i]));
+	for (unsigned i = 0; i < count && !grub->full && !grub->next; i++) {
+		variable_set(grub, name, strlen(name), values[i], strlen(values[i]));
+		grub->at = run(grub, body);
+	}
+}
+
 static void statement_run(struct grub *grub)
 {
 	unsigned first = 0;
+	bool runs;
 
 	/* What may stand before a command on its line. */
 	while (is_word(grub, first, "then") || is_word(grub, first, "do") ||
@@ -544,39 +768,67 @@ static void statement_run(struct grub *grub)
 			branch_enter(grub, true);
 		first++;
 	}
-	if (is_word(grub, first, "if"))
-		block_enter(grub, condition(grub, first + 1));
-	else if (is_word(grub, first, "elif"))
-		branch_enter(grub, condition(grub, first + 1));
-	else if (is_word(grub, first, "for") || is_word(grub, first, "while") ||
-	         is_word(grub, first, "until"))
+	runs = grub->blocks[grub->depth].runs;
+	if (is_word(grub, first, "if")) {
+		block_enter(grub, runs && condition(grub, first + 1));
+	} else if (is_word(grub, first, "elif")) {
+		branch_enter(grub, branch_may(grub) && condition(grub, first + 1));
+	} else if (is_word(grub, first, "for") && runs) {
+		loop_run(grub, first);
+	} else if (is_word(grub, first, "for") || is_word(grub, first, "while") ||
+	           is_word(grub, first, "until")) {
 		block_enter(grub, false);
-	else if (is_word(grub, first, "fi") || is_word(grub, first, "done"))
-		grub->depth -= grub->depth > 0;
-	else if (grub->blocks[grub->depth].runs)
+	} else if (is_word(grub, first, "fi") || is_word(grub, first, "done")) {
+		if (grub->depth > grub->base)
+			grub->depth--;
+		else
+			grub->stops = is_word(grub, first, "done");
+	} else if (runs) {
 		command_run(grub, first);
+	}
 }
 
-/* Of the whole text, or of an entry up to its "}". */
-static void run(struct grub *grub, const char *text)
+/* At "{": what it is of. */
+static void braces_run(struct grub *grub)
 {
+	if (grub->blocks[grub->depth].runs) {
+		if (is_word(grub, 0, "menuentry") || is_word(grub, 0, "submenu"))
+			entry_add(grub);
+		else if (is_word(grub, 0, "function"))
+			function_add(grub);
+	}
+	braces_skip(grub);
+}
+
+/* The whole text, an entry or function up to its "}", or a loop to its `done`: the end. */
+static const char *run(struct grub *grub, const char *text)
+{
+	const char *at = grub->at, *end;
+	unsigned base = grub->base, depth = grub->depth;
 	char stop = '\n';
 
-	grub->at = text;
-	grub->depth = 0;
-	grub->blocks[0] = (struct block){true, true};
-	while (stop && stop != '}' && !grub->full) {
-		stop = statement_read(grub);
-		if (stop == '{') {
-			if (grub->blocks[grub->depth].runs &&
-			        (is_word(grub, 0, "menuentry") ||
-			                is_word(grub, 0, "submenu")))
-				entry_add(grub);
-			braces_skip(grub);
-		} else {
-			statement_run(grub);
-		}
+	if (grub->runs == RUNS || depth + 1 == BLOCKS) {
+		grub->full = true;
+		return at;
 	}
+	grub->runs++;
+	grub->at = text;
+	grub->base = ++grub->depth;
+	grub->blocks[grub->depth] = (struct block){true, true};
+	while (stop && stop != '}' && !grub->full && !grub->stops && !grub->next) {
+		stop = statement_read(grub);
+		if (stop == '{')
+			braces_run(grub);
+		else
+			statement_run(grub);
+	}
+	grub->stops = false;
+	grub->runs--;
+	grub->base = base;
+	grub->depth = depth;
+	end = grub->at;
+	grub->at = at;
+	return end;
 }
 
 /* Of those from `first` on, by number, id or title; what is not there is the first. */
@@ -600,6 +852,47 @@ static unsigned entry_find(
 	return first;
 }
 
+static void menu_boot(
+        struct grub *grub, const char *text, const char *wanted, unsigned menus);
+
+/* By the configuration that this one goes on with. */
+static void next_boot(struct grub *grub, unsigned menus)
+{
+	const char *next = grub->next;
+
+	grub->next = NULL;
+	menu_boot(grub, next, NULL, menus + 1);
+}
+
+static const char *variable_get(void *context, const char *name, size_t size)
+{
+	return variable_value(context, name, size);
+}
+
+static void loader_entry_boot(struct grub *grub, const char *text)
+{
+	const struct menu_text config = {
+	        .text = text, .variable = variable_get, .variables = grub};
+
+	grub->menu->initrd_count = 0;
+	grub->menu->cmdline[0] = '\0';
+	grub->full = menu_loader_entry(&config, grub->menu) == -E2BIG;
+}
+
+static void entry_boot(struct grub *grub, const struct entry *entry, const char *wanted,
+        unsigned menus)
+{
+	if (entry->is_loader_entry) {
+		loader_entry_boot(grub, entry->body);
+	} else if (entry->submenu) {
+		menu_boot(grub, entry->body, wanted, menus + 1);
+	} else {
+		run(grub, entry->body);
+		if (grub->next)
+			next_boot(grub, menus);
+	}
+}
+
 /* `wanted` is "1", "id", "title" or such with what is meant in the submenu, "1>title". */
 static void menu_boot(
         struct grub *grub, const char *text, const char *wanted, unsigned menus)
@@ -607,9 +900,16 @@ static void menu_boot(
 	unsigned first = grub->entry_count, last, chosen;
 	size_t size;
 
+	if (menus == MENUS)
+		return;
 	run(grub, text);
 	last = grub->entry_count;
-	if (first == last || menus == MENUS)
+	if (grub->next) {
+		next_boot(grub, menus);
+		if (*grub->menu->kernel)
+			return;
+	}
+	if (first == last)
 		return;
 	if (!wanted)
 		wanted = variable_value(grub, "default", strlen("default"));
@@ -619,14 +919,8 @@ static void menu_boot(
 	grub->menu->kernel[0] = '\0';
 	/* The chosen one, and then all of them, until a kernel is found. */
 	for (unsigned i = first; i <= last && !grub->full; i++) {
-		const struct entry *entry =
-		        grub->entries + (i == first ? chosen : i - 1);
-
-		if (entry->submenu)
-			menu_boot(
-			        grub, entry->body, i == first ? wanted : "", menus + 1);
-		else
-			run(grub, entry->body);
+		entry_boot(grub, grub->entries + (i == first ? chosen : i - 1),
+		        i == first ? wanted : "", menus);
 		if (*grub->menu->kernel)
 			return;
 	}
@@ -635,15 +929,18 @@ static void menu_boot(
 int menu_grub(const struct menu_text *config, struct menu *menu)
 {
 	/* Ubuntu's would first try without an initrd, and again with one if that fails. */
-	static const char *const defaults[] = {"grub_platform=efi", "initrdfail=1"};
+	static const char *const defaults[] = {"grub_platform=efi", "initrdfail=1",
+	        "root=hd0"},
+	                         *const directories[] = {"prefix", "config_directory"};
 	struct grub *grub =
 	        &(struct grub){.config = config, .menu = menu, .left = WORK};
 	const char *slash = strrchr(config->path, '/');
 
 	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		assign(grub, defaults[i], strlen(defaults[i]));
-	if (slash)
-		variable_set(grub, "prefix", strlen("prefix"), config->path,
+	for (size_t i = 0; slash && i < sizeof(directories) / sizeof(directories[0]);
+	        i++)
+		variable_set(grub, directories[i], strlen(directories[i]), config->path,
 		        (size_t)(slash - config->path));
 	menu_boot(grub, config->text, NULL, 0);
 	if (grub->full)

@@ -75,6 +75,14 @@ static bool text_set(char *to, size_t limit, const char *from, size_t size)
 	return true;
 }
 
+/* syslinux: "::/x" is "/x" where it was started from. */
+static struct line without_start(struct line path)
+{
+	unsigned size = path.size >= 2 && !memcmp(path.text, "::", 2) ? 2 : 0;
+
+	return (struct line){path.text + size, path.size - size};
+}
+
 static bool initrd_add(struct menu *menu, const char *path, size_t size)
 {
 	if (!size)
@@ -90,7 +98,9 @@ static bool initrds_add(struct menu *menu, struct line list)
 		const char *comma = memchr(list.text, ',', list.size);
 		size_t size = comma ? (size_t)(comma - list.text) : list.size;
 
-		if (!initrd_add(menu, list.text, size))
+		struct line path = without_start((struct line){list.text, size});
+
+		if (!initrd_add(menu, path.text, path.size))
 			return false;
 		size += comma != NULL;
 		list.text += size;
@@ -108,7 +118,8 @@ const char *menu_include(const char *line, bool configs, size_t *size)
 		return NULL;
 	if (line_is(&whole, "menu", &rest))
 		whole = rest;
-	if (!line_is(&whole, configs ? "config" : "include", &rest))
+	if (!line_is(&whole, "include", &rest) &&
+	        !(configs && line_is(&whole, "config", &rest)))
 		return NULL;
 	rest = word_take(&rest);
 	*size = rest.size;
@@ -268,7 +279,7 @@ static int label_take(
         const struct labels *labels, struct label label, struct menu *menu)
 {
 	struct line append = label.has_append ? label.append : labels->common.append;
-	struct line kernel = word_take(&label.kernel);
+	struct line kernel = without_start(word_take(&label.kernel));
 
 	if (append.size == 1 && *append.text == '-')
 		append.size = 0;
@@ -306,47 +317,62 @@ int menu_syslinux(const struct menu_text *config, struct menu *menu)
 	return label_take(&labels, bare, menu);
 }
 
-/* Distributions have grub put its variables there, such as $tuned_initrd: all are empty. */
-static bool is_variable(const struct line *word)
+/* Distributions have GRUB put its variables there: $kernelopts, $tuned_initrd. */
+static struct line value_of(const struct menu_text *config, const struct line *word)
 {
-	return word->size && word->text[0] == '$';
+	struct line value = *word;
+
+	if (!word->size || word->text[0] != '$')
+		return value;
+	value = (struct line){"", 0};
+	if (config->variable)
+		value.text = config->variable(
+		        config->variables, word->text + 1, word->size - 1);
+	value.size = strlen(value.text);
+	return value;
 }
 
-static bool options_add(struct menu *menu, struct line options)
+static bool options_add(
+        const struct menu_text *config, struct menu *menu, struct line options)
 {
 	size_t size = strlen(menu->cmdline);
 
 	while (options.size) {
-		struct line word = word_take(&options);
+		struct line word = word_take(&options), value = value_of(config, &word);
 
-		if (is_variable(&word))
+		if (!value.size)
 			continue;
-		if (size + word.size + 2 > sizeof(menu->cmdline))
+		if (size + value.size + 2 > sizeof(menu->cmdline))
 			return false;
 		if (size)
 			menu->cmdline[size++] = ' ';
-		memcpy(menu->cmdline + size, word.text, word.size);
-		size += word.size;
+		memcpy(menu->cmdline + size, value.text, value.size);
+		size += value.size;
 		menu->cmdline[size] = '\0';
 	}
 	return true;
 }
 
-static bool entry_line(struct menu *menu, const struct line *line)
+static bool entry_line(
+        const struct menu_text *config, struct menu *menu, const struct line *line)
 {
-	struct line rest, word;
+	struct line rest, value, word;
 
 	if (line_is(line, "linux", &rest))
 		return text_set(
 		        menu->kernel, sizeof(menu->kernel), rest.text, rest.size);
 	if (line_is(line, "options", &rest))
-		return options_add(menu, rest);
+		return options_add(config, menu, rest);
 	if (!line_is(line, "initrd", &rest))
 		return true;
 	while (rest.size) {
 		word = word_take(&rest);
-		if (!is_variable(&word) && !initrd_add(menu, word.text, word.size))
-			return false;
+		value = value_of(config, &word);
+		while (value.size) {
+			word = word_take(&value);
+			if (!initrd_add(menu, word.text, word.size))
+				return false;
+		}
 	}
 	return true;
 }
@@ -357,17 +383,16 @@ int menu_loader_entry(const struct menu_text *config, struct menu *menu)
 	struct line line;
 
 	while (line_next(&text, &line))
-		if (!entry_line(menu, &line))
+		if (!entry_line(config, menu, &line))
 			return -E2BIG;
 	return *menu->kernel ? 0 : -ENOMSG;
 }
 
-void menu_loader_default(const char *text, char name[VOLUME_NAME])
+void menu_loader_value(const char *text, const char *key, char *value, size_t limit)
 {
 	struct line line, rest;
 
 	while (line_next(&text, &line))
-		if (line_is(&line, "default", &rest) && rest.size &&
-		        rest.text[0] != '@')
-			text_set(name, VOLUME_NAME, rest.text, rest.size);
+		if (line_is(&line, key, &rest) && rest.size)
+			text_set(value, limit, rest.text, rest.size);
 }

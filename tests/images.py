@@ -209,6 +209,18 @@ class Iso:
         self.sectors[sector] = b''.join(record for _, record in records).ljust(self.SECTOR, b'\0')
 
 
+def archiso(kernel):
+    """As Arch Linux has it, with CONFIG, INCLUDE, "::" and a kernel of whose loader there is nothing."""
+    head = b'UI vesamenu.c32\n'
+    return Iso({'syslinux/syslinux.cfg': b'DEFAULT select\nLABEL select\nCOM32 whichsys.c32\nAPPEND -pxe- pxe -iso- sys\n'
+                b'LABEL pxe\nCONFIG pxe.cfg\nLABEL sys\nCONFIG sys.cfg\n', 'syslinux/head.cfg': head,
+                'syslinux/pxe.cfg': b'INCLUDE head.cfg\nINCLUDE pxe-linux.cfg\n',
+                'syslinux/pxe-linux.cfg': b'LABEL arch_nbd\nLINUX ::/kernel\nAPPEND nbd=${pxeserver}\n',
+                'syslinux/sys.cfg': b'INCLUDE head.cfg\nDEFAULT arch\nINCLUDE sys-linux.cfg\n',
+                'syslinux/sys-linux.cfg': b'LABEL arch\nLINUX ::/kernel\nINITRD ::/initrd.img\nAPPEND quiet x=y\n',
+                'isolinux/isolinux.cfg': b'LABEL a\nKERNEL /decoy\n', 'kernel': kernel, 'initrd.img': INITRD})
+
+
 def tar(files, kind=tarfile.USTAR_FORMAT, **records):
     """With records, such as comment='x', each file has an extended header before its own."""
     out = io.BytesIO()
@@ -407,6 +419,21 @@ def samples(directory, kernel=KERNEL):
                                   'isolinux/dark.cfg': b'label dark\ndefault dark\n\tmenu default\n\tkernel /decoy\n',
                                   'isolinux/txt.cfg': b'label install\n\tmenu default\n\tkernel /kernel\n'
                                   b'\tappend quiet vga=788 initrd=/initrd.img ---\n'}).data),
+        'archiso.iso': bytes(archiso(kernel).data),
+        # As Red Hat has it: the options stand in grubenv, the entry is the saved one.
+        'kernelopts.raw': ext4(directory, {
+            'boot/grub2/grub.cfg': b'load_env\nset default="${saved_entry}"\nblscfg\n', **files,
+            'boot/grub2/grubenv': b'# GRUB Environment Block\nsaved_entry=1-6.5.9\nkernelopts=quiet ro\n###',
+            'boot/loader/entries/1-6.5.9.conf': b'linux /kernel\ninitrd /initrd.img $tuned_initrd\noptions $kernelopts\n',
+            'boot/loader/entries/1-6.5.10.conf': DECOY}),
+        # Sorted by key, and the first has no kernel.
+        'sorted.raw': ext4(directory, {'loader/entries/9.conf': DECOY, 'loader/entries/1.conf': b'sort-key 2\n' + ENTRY,
+                                       'loader/entries/8.conf': b'sort-key 1\nefi /memtest.efi\n',
+                                       'loader/entries/2.conf': b'sort-key 3\n' + DECOY, **files}),
+        # The configuration stands on another partition than what it names.
+        'search.raw': mbr((0xc, 64, bytes(Fat({'syslinux.cfg': SYSLINUX}).data)), (0x83, 6000, ext4(directory, files))),
+        'source.iso': bytes(Iso({'grub/grub.cfg': b'if [ -f $prefix/x.cfg ]; then source $prefix/x.cfg; else linux /decoy; fi\n',
+                                 'grub/x.cfg': GRUB, **files}).data),
         'backup.img': gpt(64, bytes(esp_sample(kernel).data), backup=True),
         'profiles.efi': uki([('.linux', kernel), ('.initrd', INITRD), ('.cmdline', b'base'), ('.profile', b'ID=main'),
                              ('.cmdline', b'quiet'), ('.profile', b'ID=reset'), ('.cmdline', b'reset')]),
@@ -476,7 +503,10 @@ def damaged(directory):
     add('cfg-grub-grows.iso', grub(b'set a=x$a$a$a$a$a$a$a$a\n' * 5000 + b'linux /kernel $a\n'), 'is too large')
     add('cfg-grub-nested.iso', grub(b'submenu x {\n' * 9000 + b'linux /kernel\n' + b'}\n' * 9000), 'names no kernel|too large')
     add('cfg-grub-ifs.iso', grub(b'if x; then\n' * 9000 + b'linux /kernel\n'), 'is too large')
-    add('cfg-grub-environment-huge.iso', Iso({'grub/grub.cfg': b'linux /kernel\n', 'grub/grubenv': b'a' * 300000}).data, 'is too large')
+    add('cfg-grub-environment-huge.iso', Iso({'grub/grub.cfg': b'load_env\nlinux /kernel\n', 'grub/grubenv': b'a' * 300000}).data, 'is too large')
+    add('cfg-grub-sources-itself.iso', Iso({'grub/grub.cfg': b'source /grub/grub.cfg\n', 'kernel': kernel}).data, 'is too large')
+    add('cfg-grub-never-ends.iso', Iso({'grub/grub.cfg': (b'for a in' + b' x' * 800 + b'; do\n') * 12 + b'linux /kernel x\n'
+                                        + b'done\n' * 12}).data, 'is too large')
     add('kernel-is-text.img', fat_sample(b'text' * 300).data, ":kernel' is neither an ELF nor a bzImage")
     add('kernel-is-cut.img', fat_sample(kernel[:1500]).data, ":kernel' is a truncated Linux bzImage")
 
@@ -640,6 +670,8 @@ def damaged(directory):
 
 def seeds(directory):
     small = {'syslinux': b'\0' + SYSLINUX, 'grub': b'\1' + GRUB, 'entry': b'\2linux /a\ninitrd /b\noptions c\n',
+             'script': b'\1function f { linux $1; return; }\nfor a in b c; do if [ -f $a ]; then . $a; fi; done\n'
+             b'load_env -f e\nblscfg\nif search --set=d -f /x; then f ($d)/k; fi\nmenuentry m --id=n { configfile c }\n',
              'saved': b'\1' + SAVED, 'alpine': b'\0' + ALPINE,
              'menu': b'\0include a\nui menu.c32\nappend x\nlabel a\nmenu default\nlinux b initrd=c\nappend -\n'}
     os.makedirs(directory, exist_ok=True)

@@ -1,4 +1,5 @@
 /* The boot loaders' configurations; the first byte chooses which. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,12 +7,32 @@
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
+/* Every file that the configuration goes on with is that one again. */
+static bool same_find(void *text, const char *path, struct node *node)
+{
+	*node = (struct node){.kind = *path == 'd' ? NODE_DIRECTORY : NODE_FILE,
+	        .size = strlen(text)};
+	return *path;
+}
+
+static const char *same_text(void *text, const char *path)
+{
+	return *path ? text : NULL;
+}
+
+static const char *same_entry(void *text, unsigned index, char id[VOLUME_NAME])
+{
+	snprintf(id, VOLUME_NAME, "%u", index);
+	return index < 3 ? text : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	static int (*const readers[])(const struct menu_text *config,
 	        struct menu *menu) = {menu_syslinux, menu_grub, menu_loader_entry};
 	static struct menu menu;
-	struct menu_text config = {.path = "/boot/grub/grub.cfg"};
+	struct menu_files files = {NULL, same_find, same_text, same_entry};
+	struct menu_text config = {.path = "/boot/grub/grub.cfg", .files = &files};
 	char *text, name[VOLUME_NAME] = "";
 	size_t length;
 
@@ -23,8 +44,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	menu.initrd_count = 0;
 	menu.kernel[0] = menu.cmdline[0] = '\0';
 	menu_include(text, data[0] & 1, &length);
-	menu_loader_default(text, name);
-	config.text = config.environment = text;
+	menu_loader_value(text, "default", name, sizeof(name));
+	config.text = files.context = text;
 	if (!readers[data[0] % 3](&config, &menu)) {
 		if (strlen(menu.kernel) >= sizeof(menu.kernel) ||
 		        strlen(menu.cmdline) >= sizeof(menu.cmdline) ||

@@ -7,11 +7,56 @@
 #include "boot/loader.h"
 #include "tests/unit/unit.h"
 
+/* What stands beside a grub.cfg, but for its grubenv. */
+static const struct {
+	const char *path, *text;
+} files[] = {
+        {"/boot/grub/custom.cfg", "set k=/custom\nmenuentry c { linux $k }\n"},
+        {"/boot/grub/other.cfg", "set default=1\nmenuentry d { linux /d }\n"
+                                 "menuentry e { linux /e $config_directory }\n"},
+        {"/boot/grub/loop.cfg", "source /boot/grub/loop.cfg\n"},
+        {"/boot/grub/empty.cfg", ""},
+};
+
+static const char *file_text(void *environment, const char *path)
+{
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (!strcmp(path, files[i].path))
+			return files[i].text;
+	return !strcmp(path, "/boot/grub/grubenv") && *(char *)environment ? environment
+	                                                                   : NULL;
+}
+
+static bool file_find(void *environment, const char *path, struct node *node)
+{
+	const char *text = file_text(environment, path);
+
+	*node = (struct node){.kind = NODE_FILE, .size = text ? strlen(text) : 0};
+	return text;
+}
+
+static const char *loader_entry(void *environment, unsigned index, char id[VOLUME_NAME])
+{
+	static const char *const entries[] = {
+	        "title It's new\nversion 2\nlinux /v2\ninitrd /i2 $tuned_initrd\n"
+	        "options $kernelopts a=\"b  c\" $none\n",
+	        "linux /v1\noptions $kernelopts\n",
+	};
+
+	if (index >= sizeof(entries) / sizeof(entries[0]))
+		return NULL;
+	snprintf(id, VOLUME_NAME, "f-%u", 2 - index);
+	return environment ? entries[index] : NULL;
+}
+
 /* What a configuration comes to: "kernel | initrd initrd | command line", or the error. */
 static char *read_menu(int (*reader)(const struct menu_text *config, struct menu *menu),
         const char *text, const char *environment)
 {
-	struct menu_text config = {text, "/boot/grub/grub.cfg", environment};
+	const struct menu_files beside = {
+	        (void *)environment, file_find, file_text, loader_entry};
+	const struct menu_text config = {
+	        .text = text, .path = "/boot/grub/grub.cfg", .files = &beside};
 	static char result[4096];
 	struct menu *menu = calloc(1, sizeof(*menu));
 	int error;
@@ -161,6 +206,66 @@ static void grub_boots_its_default_entry(void)
 		        cases[i].wanted);
 }
 
+static void grub_runs_functions_loops_and_other_files(void)
+{
+	static const struct {
+		const char *text, *wanted, *environment;
+	} cases[] = {
+	        /* 41_custom */
+	        {"if [ -f  ${config_directory}/custom.cfg ]; then\n  source "
+	         "${config_directory}/custom.cfg\nelif [ -z \"${config_directory}\" "
+	         "-a -f  $prefix/custom.cfg ]; then\n  linux /a\nfi\n",
+	                "/custom | | ", ""},
+	        {"if [ -e /boot/grub/gone ]; then linux /a; else linux /b; fi",
+	                "/b | | ", ""},
+	        {"if [ -s $prefix/empty.cfg -o -d $prefix/empty.cfg ]; then linux /a; "
+	         "elif [ -f ($root)/boot/grub/empty.cfg ]; then linux /b; fi",
+	                "/b | | ", ""},
+	        {"source /boot/grub/gone\n. (hd0,gpt1)$prefix/custom.cfg\n",
+	                "/custom | | ", ""},
+	        {"if source /gone; then linux /a; else linux /b; fi", "/b | | ", ""},
+	        {"source /boot/grub/loop.cfg\nlinux /a\n", "error", ""},
+	        {"menuentry a { linux /a }\nsearch.fs_uuid 1-2 root hd0,gpt1\n"
+	         "set prefix=($root)'/boot/grub'\nconfigfile $prefix/other.cfg\nlinux "
+	         "/c\n",
+	                "/e | | (hd0)/boot/grub", ""},
+	        {"configfile /gone\nmenuentry a { linux /a }\n", "/a | | ", ""},
+	        {"menuentry a { configfile /boot/grub/other.cfg }\n",
+	                "/e | | /boot/grub", ""},
+	        {"function boot {\n  linux $1 $2 $3\n  return\n  linux /a\n}\n"
+	         "menuentry a { boot /k 'x y'; initrd /i }\n",
+	                "/k | /i | x y", ""},
+	        {"function f { f; }\nf\nlinux /a\n", "error", ""},
+	        {"for a in 1 2 3; do\n  set b=\"$b$a\"\n  for c in x; do set b=$b$c; "
+	         "done\ndone\nlinux /k $b\n",
+	                "/k | | 1x2x3x", ""},
+	        {"while true; do linux /a; done; for a in; do linux /b; done; linux /k",
+	                "/k | | ", ""},
+	        {"if keystatus --shift; then linux /a; elif search --file /gone; then "
+	         "linux /b; elif search --no-floppy --set=live --label L; then linux "
+	         "($live)/k $live; fi",
+	                "/k | | hd0", ""},
+	        {"set default=b\nmenuentry a --id=a { linux /a }\nmenuentry c --class "
+	         "x "
+	         "--id=b { linux /b }\n",
+	                "/b | | ", ""},
+	        /* Fedora's */
+	        {"load_env -f ${config_directory}/grubenv\nset "
+	         "default=\"${saved_entry}\"\nif [ -z \"${kernelopts}\" ]; then\n  set "
+	         "kernelopts=\"root=x ro\"\nfi\ninsmod blscfg\nblscfg\n",
+	                "/v2 | /i2 | root=x ro a=\"b c\"", ""},
+	        {"load_env\nset default=\"${saved_entry}\"\nblscfg\n", "/v1 | | root=y",
+	                "saved_entry=f-1\nkernelopts=root=y\n"},
+	        {"load_env\nset default=0\nset tuned_initrd=/t\nblscfg\n",
+	                "/v2 | /i2 /t | root=y a=\"b c\"", "kernelopts=root=y\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CU_ASSERT_STRING_EQUAL(
+		        read_menu(menu_grub, cases[i].text, cases[i].environment),
+		        cases[i].wanted);
+}
+
 static void loader_entry_joins_its_options(void)
 {
 	CU_ASSERT_STRING_EQUAL(read_menu(menu_loader_entry,
@@ -252,6 +357,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 	        UNIT(syslinux_boots_its_default),
 	        UNIT(grub_boots_its_default_entry),
+	        UNIT(grub_runs_functions_loops_and_other_files),
 	        UNIT(loader_entry_joins_its_options),
 	        UNIT(map_is_read_across_its_runs),
 	        UNIT(root_means_the_images_disk),
