@@ -1,6 +1,7 @@
 /* ext2, ext3 and ext4, by libext2fs, which reads the volume through functions of ours. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,63 @@ static int extents_map(struct blocks *blocks, ext2_ino_t inode)
 	return error;
 }
 
+enum {
+	INODE_MAX = 1024, /* bytes */
+	INLINE_FIRST = 60,
+	EA_MAGIC = 0xea020000,
+	EA_ENTRY = 16,
+	EA_SYSTEM = 7,
+};
+
+/* In the inode's extended attributes: "system.data", the rest of what is in the inode. */
+static int inline_rest_find(const unsigned char *inode, unsigned size, unsigned *at)
+{
+	unsigned start = EXT2_GOOD_OLD_INODE_SIZE + 4, entry;
+
+	if (size > EXT2_GOOD_OLD_INODE_SIZE + 2)
+		start += read_le16(inode + EXT2_GOOD_OLD_INODE_SIZE);
+	if (start > size || read_le32(inode + start - 4) != EA_MAGIC)
+		return -EBADMSG;
+	for (entry = start; entry + EA_ENTRY + 4 <= size && inode[entry];
+	        entry += EA_ENTRY + (inode[entry] + 3u) / 4 * 4)
+		if (inode[entry] == 4 && inode[entry + 1] == EA_SYSTEM &&
+		        !memcmp(inode + entry + EA_ENTRY, "data", 4)) {
+			*at = start + read_le16(inode + entry + 2);
+			return 0;
+		}
+	return -EBADMSG;
+}
+
+/* Linux's Documentation/filesystems/ext4/inlinedata.rst */
+static int inline_map(const struct volume *volume, ext2_ino_t number, uint64_t size,
+        struct medium_map *map)
+{
+	ext2_filsys system = volume->ext;
+	struct ext2_super_block *super = system->super;
+	unsigned inode_size = EXT2_INODE_SIZE(super), rest,
+	         index = (number - 1) % super->s_inodes_per_group;
+	uint64_t first = size < INLINE_FIRST ? size : INLINE_FIRST,
+	         place = ext2fs_inode_table_loc(
+	                         system, (number - 1) / super->s_inodes_per_group) *
+	                         system->blocksize +
+	                 (uint64_t)index * inode_size;
+	unsigned char inode[INODE_MAX];
+	int error;
+
+	if (inode_size > INODE_MAX)
+		return -ENOTSUP;
+	error = volume_map_add(
+	        volume, map, place + offsetof(struct ext2_inode, i_block), first);
+	if (!error && first < size)
+		error = volume_read(volume, place, inode, inode_size);
+	if (error || first == size)
+		return error;
+	error = inline_rest_find(inode, inode_size, &rest);
+	if (!error && (rest > inode_size || size - first > inode_size - rest))
+		error = -EBADMSG;
+	return error ? error : volume_map_add(volume, map, place + rest, size - first);
+}
+
 static int ext4_map(
         struct volume *volume, const struct node *file, struct medium_map *map)
 {
@@ -280,8 +338,10 @@ static int ext4_map(
 
 	if (status)
 		return error_of(status);
-	if (inode.i_flags & (EXT4_INLINE_DATA_FL | EXT4_ENCRYPT_FL))
+	if (inode.i_flags & EXT4_ENCRYPT_FL)
 		return -ENOTSUP;
+	if (inode.i_flags & EXT4_INLINE_DATA_FL)
+		return inline_map(volume, number, file->size, map);
 	if (inode.i_flags & EXT4_EXTENTS_FL) {
 		error = extents_map(&blocks, number);
 	} else {
@@ -302,7 +362,8 @@ static int ext4_link(
 {
 	struct ext2_inode inode;
 	ext2_ino_t number = (ext2_ino_t)link->place;
-	char block[1 << EXT2_MAX_BLOCK_LOG_SIZE];
+	struct medium_run runs[2];
+	struct medium_map map = {.runs = runs, .limit = 2};
 	blk64_t physical;
 	int error = error_of(ext2fs_read_inode(volume->ext, number, &inode));
 
@@ -310,7 +371,10 @@ static int ext4_link(
 		return error;
 	if (link->size == 0 || link->size >= VOLUME_PATH)
 		return -EBADMSG;
-	if (ext2fs_is_fast_symlink(&inode) && link->size < sizeof(inode.i_block)) {
+	if (inode.i_flags & EXT4_INLINE_DATA_FL) {
+		error = inline_map(volume, number, link->size, &map);
+	} else if (ext2fs_is_fast_symlink(&inode) &&
+	           link->size < sizeof(inode.i_block)) {
 		memcpy(target, inode.i_block, link->size);
 	} else {
 		ext2_filsys system = volume->ext;
@@ -318,12 +382,13 @@ static int ext4_link(
 		error = error_of(ext2fs_bmap2(
 		        system, number, &inode, NULL, 0, 0, NULL, &physical));
 		if (!error)
-			error = volume_read(volume, physical * system->blocksize, block,
-			        link->size);
-		if (error)
-			return error;
-		memcpy(target, block, link->size);
+			error = volume_map_add(
+			        volume, &map, physical * system->blocksize, link->size);
 	}
+	if (!error && map.count)
+		error = map_read(&map, volume->medium, 0, target, link->size);
+	if (error)
+		return error;
 	target[link->size] = '\0';
 	return strlen(target) == link->size ? 0 : -EBADMSG;
 }

@@ -358,6 +358,12 @@ def ext4(directory, files, features='^has_journal,^resize_inode'):
     return data
 
 
+def inline_sample(directory, kernel=KERNEL):
+    """What is small stands in the inodes: a configuration, a link, directories. (mke2fs loses zeros at a file's end.)"""
+    return ext4(directory, {'boot/extlinux.conf': SYSLINUX, 'kernel': 'boot/' + './' * 40 + 'k', 'boot/k': kernel[:-1] + b'x',
+                            'initrd.img': INITRD}, 'inline_data,^metadata_csum,^has_journal,^resize_inode')
+
+
 def fat_sample(kernel=KERNEL, config=SYSLINUX):
     return Fat({'syslinux.cfg': config, 'kernel': kernel, 'initrd.img': INITRD})
 
@@ -399,6 +405,7 @@ def samples(directory, kernel=KERNEL):
         'ext4.raw': ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': '/boot/k', 'boot/k': kernel,
                                      'initrd.img': INITRD}),
         'ext3.raw': ext4(directory, {'boot/grub/grub.cfg': GRUB, **files}, '^has_journal,^resize_inode,^extent,^64bit,^metadata_csum'),
+        'inline.raw': inline_sample(directory, kernel),
         'entry.raw': mbr((0x83, 8, ext4(directory, {
             'loader/entries/a.conf': ENTRY, **files}))),
         # As Fedora has it: grub only goes on to the entries.
@@ -622,6 +629,10 @@ def damaged(directory):
     add('ext4-feature.raw', patched(image, (1024 + 99, b'\x80')), 'features that are not known here')
     add('ext4-descriptors.raw', patched(image, (2048, b'\xff' * 64)), 'ext4')
     add('ext4-inodes-0.raw', patched(image, (1024 + 40, bytes(4))), f'{in_ext} is not right')
+    image = inline_sample(directory, kernel)
+    entry = image.index(b'\4\7', image.index(b'\0\0\2\xea'))
+    add('ext4-inline-outside.raw', image.replace(b'\4\7' + image[entry + 2:entry + 4], b'\4\7\xff\xff'), 'its ext4 is not right')
+    add('ext4-inline-gone.raw', image.replace(b'\0\0\2\xea', bytes(4)), 'its ext4 is not right')
     add('ext4-links-circle.raw', ext4(directory, {'extlinux.conf': SYSLINUX, 'kernel': 'a', 'a': '/b', 'b': 'kernel'}),
         'lead nowhere')
     add('entry-no-kernel.raw', ext4(directory, {'loader/entries/a.conf': b'title x\n', 'kernel': kernel}), 'names no kernel')
@@ -679,7 +690,7 @@ def seeds(directory):
     save(f'{directory}/menu_fuzz', small)
     save(f'{directory}/find_fuzz', all_of)
     for target, names in (('fat', ['fat.img']), ('archive', ['tar.tar', 'pax.tar']), ('iso9660', ['iso.iso', 'plain.iso', 'link.iso']),
-                          ('tar', ['tar.tar']), ('ext4', ['ext4.raw', 'ext3.raw'])):
+                          ('tar', ['tar.tar']), ('ext4', ['ext4.raw', 'ext3.raw', 'inline.raw'])):
         save(f'{directory}/{target}_fuzz', {name: all_of[name] for name in names})
     save(f'{directory}/archive_fuzz', {'sparse.tar': sparse_tar('disk.raw', (b'x' * 512 + bytes(512)) * 40)})
     lies = Qcow2(disk_of(fat_sample()))
