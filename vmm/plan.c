@@ -1,5 +1,6 @@
 #include "vmm/plan.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,31 +325,56 @@ static bool may_trace(const char *text)
 	return false;
 }
 
+/* Whether it names a console but a screen's: console=tty0 and such. */
+static bool has_console(const char *text)
+{
+	static const char start[] = "console=", screen[] = "console=tty";
+	const char *word;
+	size_t size;
+
+	while ((word = next_word(&text, &size)))
+		if (!strncmp(word, start, strlen(start)) &&
+		        !(!strncmp(word, screen, strlen(screen)) &&
+		                isdigit((unsigned char)word[strlen(screen)])))
+			return true;
+	return false;
+}
+
 /*
  * Linux's /dev/console is the last console= of its command line: --console virtio takes the
- * place of what the image itself names, so it stands behind that.
+ * place of what the image itself names, so it stands behind that; and ours, behind a screen.
  */
 static bool console_is_last(const struct plan *plan)
 {
 	const struct config *config = plan->config;
+	const char *own = plan->source.cmdline;
 
-	return config->console == CONSOLE_VIRTIO && !config->no_defaults &&
-	       plan->needs.linux_kernel && !config->cmdline &&
-	       has_word(plan->source.cmdline, "console=") &&
-	       !has_word(plan->source.cmdline, VIRTIO_CONSOLE);
+	if (config->console == CONSOLE_NONE || config->no_defaults ||
+	        !plan->needs.linux_kernel || config->cmdline ||
+	        !has_word(own, "console="))
+		return false;
+	return config->console == CONSOLE_VIRTIO ? !has_word(own, VIRTIO_CONSOLE)
+	                                         : !has_console(own);
+}
+
+static const char *console_word(const struct plan *plan, char word[ARGUMENT_MAX])
+{
+	if (plan->config->console == CONSOLE_VIRTIO)
+		return VIRTIO_CONSOLE;
+	snprintf(word, ARGUMENT_MAX, "console=%s", arch_layout.console);
+	return word;
 }
 
 static void add_linux_words(struct plan *plan, const char *own, const char *more)
 {
 	const struct config *config = plan->config;
 	bool virtio = config->console == CONSOLE_VIRTIO;
-	char console[ARGUMENT_MAX];
 	const char *given = virtio ? VIRTIO_CONSOLE : "console=";
+	char word[ARGUMENT_MAX];
 
-	snprintf(console, sizeof(console), "console=%s", arch_layout.console);
 	if (config->console != CONSOLE_NONE && !console_is_last(plan) &&
 	        !has_word(own, given) && !has_word(more, given))
-		add_word(plan->additions, virtio ? VIRTIO_CONSOLE : console);
+		add_word(plan->additions, console_word(plan, word));
 	if (config->transport != TRANSPORT_PCI)
 		add_word(plan->additions, arch_layout.linux_without_pci);
 	if (!may_trace(own) && !may_trace(more))
@@ -410,12 +436,12 @@ static void add_behind(char *text, const char *own, const char *words)
  */
 static int join_words(struct plan *plan, const char *own, const char *more, size_t size)
 {
-	char *given = calloc(1, size);
+	char *given = calloc(1, size), word[ARGUMENT_MAX];
 
 	if (!given)
 		return log_error(-ENOMEM, "out of memory");
 	if (console_is_last(plan))
-		add_behind(given, own, VIRTIO_CONSOLE);
+		add_behind(given, own, console_word(plan, word));
 	else
 		add_word(given, own);
 	add_word(given, more);
@@ -426,7 +452,7 @@ static int join_words(struct plan *plan, const char *own, const char *more, size
 		add_word(plan->cmdline, given);
 	}
 	if (console_is_last(plan))
-		add_word(plan->additions, VIRTIO_CONSOLE);
+		add_word(plan->additions, console_word(plan, word));
 	free(given);
 	return 0;
 }

@@ -186,6 +186,13 @@ for image in "$work"/good/*; do
 image = json.load(sys.stdin)
 print(image["kernel_size"], *image["initrd_sizes"], image["cmdline"].split()[0])' <"$work/out")"
 done
+# An image for a screen is seen on the terminal all the same, unless it is the user who says so.
+cp "$images/bzimage" "$images/screen-kernel"
+echo 'quiet console=tty0' >"$images/screen-cmdline"
+run --dry-run "$images/screen"
+check image_for_a_screen_gets_a_console has out '^cmdline .*quiet console=tty0 console=ttyS0$'
+run --dry-run --cmdline 'console=tty0' "$images/screen"
+check image_for_a_users_screen_gets_none test "$(grep -c console=ttyS0 "$work/out")" = 0
 bad image_directory 1 "only a directory '$images'" "$images"
 bad image_program 1 "'/bin/true' is an ELF program" /bin/true
 bad image_linuxkit_kernel_lies 1 "'$images/kit-kernel' is damaged" "$images/kit"
