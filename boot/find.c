@@ -781,6 +781,24 @@ static int elsewhere_take(
 	return error;
 }
 
+/* Each by its own configuration, or else by what the first of them names. */
+static int parts_follow(struct find *find, struct best *best,
+        const struct partition *partitions, int count)
+{
+	int error = best->error;
+
+	find->missing.error = 0;
+	for (int i = 0; i < count; i++) {
+		error = part_follow(find, partitions[i].start, partitions[i].size);
+		if (!error)
+			return 0;
+		if (error == -ENOENT && !find->missing.error)
+			find->missing = find->failed;
+		best_keep(best, find->found, error);
+	}
+	return find->missing.error ? elsewhere_take(find, partitions, count) : error;
+}
+
 static int whole_unified(struct find *find)
 {
 	struct found *found = find->found;
@@ -810,37 +828,35 @@ static int watched_read(void *context, uint64_t offset, void *data, size_t size)
 void find(struct find *find, const struct boot_medium *given, struct found *found)
 {
 	const struct boot_medium *medium = &find->watched;
-	struct partition partitions[FIND_PARTITIONS];
+	struct partition partitions[FIND_PARTITIONS + 1];
 	struct best best = {.error = -ENOEXEC};
 	int error, count;
+	bool cd;
 
 	find->watched =
 	        (struct boot_medium){given->size, watched_read, find, given->fd};
 	find->given = given;
 	find->medium = medium;
 	find->read_error = 0;
-	find->missing.error = 0;
 	find->found = found;
 	error = whole_unified(find);
 	if (error == -ENOEXEC)
 		error = part_follow(find, 0, medium->size);
 	best_keep(&best, found, error);
 	/* A hybrid has both; what is on the whole of it says more. */
-	count = error == -ENOEXEC || error == -ENOMSG || error == -ENODEV
-	                ? partitions_read(medium, partitions)
-	                : 0;
-	if (count < 0)
-		error = best.error = count;
-	for (int i = 0; i < count; i++) {
-		error = part_follow(find, partitions[i].start, partitions[i].size);
-		if (!error)
-			break;
-		if (error == -ENOENT && !find->missing.error)
-			find->missing = find->failed;
-		best_keep(&best, found, error);
+	if (error == -ENOEXEC || error == -ENOMSG || error == -ENODEV) {
+		cd = find->volume.type == &volume_iso9660;
+		count = partitions_read(medium, partitions);
+		if (count < 0)
+			best.error = count;
+		error = parts_follow(find, &best, partitions, count);
+		if (error && cd) {
+			count = boot_images_read(medium, partitions);
+			partitions[count++] = (struct partition){0, medium->size};
+			error = parts_follow(find, &best, partitions, count);
+		}
+		found->readonly |= cd;
 	}
-	if (error && find->missing.error)
-		error = elsewhere_take(find, partitions, count);
 	found->error = error;
 	if (error) {
 		found->error = find->read_error ? -EIO : best.error;

@@ -136,6 +136,9 @@ struct partition {
 };
 int partitions_read(
         const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS]);
+/* The same of a CD: the images that firmware boots from. */
+int boot_images_read(
+        const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS]);
 
 /*
  * uki.c: a unified kernel image (UAPI.5) in `file`; `take` is told of each section that

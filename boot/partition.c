@@ -1,4 +1,7 @@
-/* GPT (UEFI 2.10, 5.3) and MBR with logical partitions (5.2.1), in sectors of 512 bytes. */
+/*
+ * GPT (UEFI 2.10, 5.3) and MBR with logical partitions (5.2.1), in sectors of 512 bytes; and
+ * what firmware takes for a partition of a CD ("El Torito" 1.0; UEFI 2.10, 13.3.2).
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -180,6 +183,47 @@ int partitions_read(
 		else if (entry[4])
 			partition_add(
 			        &table, read_le32(entry + 8), read_le32(entry + 12));
+	}
+	return (int)table.count;
+}
+
+enum {
+	CD_SECTOR = 2048,
+	CD_BOOT_RECORD = 17,
+	CD_CATALOG_AT = 71,
+	CD_ENTRY = 32,
+	CD_ENTRIES = CD_SECTOR / CD_ENTRY,
+	CD_BOOTABLE = 0x88,
+	CD_HEADER = 0x90,
+	CD_LAST_HEADER = 0x91,
+	CD_EFI = 0xef,
+};
+
+int boot_images_read(
+        const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS])
+{
+	static const char magic[] = "\0CD001\1EL TORITO SPECIFICATION";
+	struct table table = {medium, partitions, 0};
+	unsigned char sector[CD_SECTOR];
+	unsigned platform = 0;
+
+	if (medium_read(medium, CD_BOOT_RECORD * CD_SECTOR, sector, sizeof(sector)) ||
+	        memcmp(sector, magic, sizeof(magic) - 1) != 0 ||
+	        medium_read(medium,
+	                (uint64_t)read_le32(sector + CD_CATALOG_AT) * CD_SECTOR, sector,
+	                sizeof(sector)))
+		return 0;
+	for (unsigned i = 0; i < CD_ENTRIES; i++) {
+		const unsigned char *entry = sector + i * CD_ENTRY;
+		uint64_t first = (uint64_t)read_le32(entry + 8) * (CD_SECTOR / SECTOR);
+
+		/* The first entry is the header of the second. */
+		if (!i || entry[0] == CD_HEADER || entry[0] == CD_LAST_HEADER)
+			platform = entry[1];
+		else if (entry[0] == CD_BOOTABLE && platform == CD_EFI &&
+		         first < medium->size / SECTOR)
+			/* Its own size has 16 bits, and says little. */
+			partition_add(&table, first, medium->size / SECTOR - first);
 	}
 	return (int)table.count;
 }

@@ -221,6 +221,23 @@ def archiso(kernel):
                 'isolinux/isolinux.cfg': b'LABEL a\nKERNEL /decoy\n', 'kernel': kernel, 'initrd.img': INITRD})
 
 
+def el_torito(iso, place, catalog=b'', platform=0xef):
+    """With the file at that place as the image that firmware boots."""
+    data = iso.data
+    data[17 * 2048:18 * 2048] = b'\0CD001\1EL TORITO SPECIFICATION'.ljust(2048, b'\0')
+    put(data, 17 * 2048 + 71, 'I', len(data) // 2048)
+    entry = struct.pack('<B7xI20x', 0x88, place)
+    return bytes(data + (catalog or b'\1\0'.ljust(32, b'\0') + entry + struct.pack('<BBH28x', 0x91, platform, 1) + entry).ljust(2048, b'\0'))
+
+
+def boot_image(kernel, **more):
+    """A CD that boots by its EFI image alone."""
+    image = Fat({'kernel': kernel, 'initrd.img': INITRD})
+    image.directory('grub', {'grub.cfg': GRUB})
+    iso = Iso({'efi.img': bytes(image.data)})
+    return el_torito(iso, iso.data.index(image.data[:512]) // 2048, **more)
+
+
 def tar(files, kind=tarfile.USTAR_FORMAT, **records):
     """With records, such as comment='x', each file has an extended header before its own."""
     out = io.BytesIO()
@@ -439,6 +456,7 @@ def samples(directory, kernel=KERNEL):
                                        'loader/entries/2.conf': b'sort-key 3\n' + DECOY, **files}),
         # The configuration stands on another partition than what it names.
         'search.raw': mbr((0xc, 64, bytes(Fat({'syslinux.cfg': SYSLINUX}).data)), (0x83, 6000, ext4(directory, files))),
+        'boot-image.iso': boot_image(kernel),
         'source.iso': bytes(Iso({'grub/grub.cfg': b'if [ -f $prefix/x.cfg ]; then source $prefix/x.cfg; else linux /decoy; fi\n',
                                  'grub/x.cfg': GRUB, **files}).data),
         'backup.img': gpt(64, bytes(esp_sample(kernel).data), backup=True),
@@ -520,6 +538,10 @@ def damaged(directory):
     iso = iso_sample(kernel)
     image, places, in_iso = bytes(iso.data), iso.places, 'its ISO 9660'
     sector, root = Iso.SECTOR, iso.place['']
+    add('iso-boot-image-outside.iso', el_torito(Iso({'a': b''}), 1 << 31), 'without a boot configuration')
+    add('iso-boot-image-bios.iso', boot_image(kernel, platform=0), 'without a boot configuration')
+    add('iso-boot-images.iso', boot_image(kernel, catalog=struct.pack('<BB30x', 1, 0xef) + struct.pack('<B7xI20x', 0x88, 3) * 63),
+        'without a boot configuration')
     add('iso-cut.iso', image[:root * sector + 100], f'{in_iso} reaches past the end')
     add('iso-kernel-cut.iso', image[:-2 * sector], f'{in_iso} reaches past the end')
     add('iso-no-primary.iso', patched(image, (16 * sector, b'\2')), f'{in_iso} is not right')
