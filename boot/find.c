@@ -553,14 +553,18 @@ static int entry_follow(struct find *find)
 /*
  * A unified kernel image, in the order of its sections; the kernel is to be the first. Of
  * several profiles, the first is booted: what stands before all of them, and what it has
- * in its place (UAPI.5).
+ * in its place (UAPI.5). Of several sections of a name, systemd's stub takes the first.
  */
+struct section {
+	uint64_t offset, size;
+	unsigned scope; /* 0: not found, 1: before all profiles, 2: in the first */
+};
+
 struct unified {
-	unsigned profiles;
+	unsigned scope;
 	struct find *find;
 	const struct medium_map *file;
-	uint64_t kernel, kernel_size, initrd, initrd_size, microcode, microcode_size;
-	uint64_t cmdline, cmdline_size;
+	struct section kernel, initrd, microcode, cmdline;
 };
 
 static int section_take(void *context, const char *name, uint64_t offset, uint64_t size)
@@ -568,33 +572,33 @@ static int section_take(void *context, const char *name, uint64_t offset, uint64
 	struct unified *unified = context;
 	const struct {
 		const char *name;
-		uint64_t *offset, *size;
+		struct section *section;
 	} sections[] = {
-	        {".linux", &unified->kernel, &unified->kernel_size},
-	        {".initrd", &unified->initrd, &unified->initrd_size},
-	        {".ucode", &unified->microcode, &unified->microcode_size},
-	        {".cmdline", &unified->cmdline, &unified->cmdline_size},
+	        {".linux", &unified->kernel},
+	        {".initrd", &unified->initrd},
+	        {".ucode", &unified->microcode},
+	        {".cmdline", &unified->cmdline},
 	};
 
-	unified->profiles += !strcmp(name, ".profile");
+	unified->scope += !strcmp(name, ".profile");
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-		if (unified->profiles < 2 && !strcmp(name, sections[i].name)) {
-			*sections[i].offset = offset;
-			*sections[i].size = size;
-		}
+		if (unified->scope <= 2 && !strcmp(name, sections[i].name) &&
+		        sections[i].section->scope < unified->scope)
+			*sections[i].section =
+			        (struct section){offset, size, unified->scope};
 	return 0;
 }
 
 static int section_add(
-        const struct unified *unified, const char *name, uint64_t offset, uint64_t size)
+        const struct unified *unified, const char *name, const struct section *section)
 {
 	struct medium_map map = runs_left(unified->find->found);
 	int error;
 
-	if (!size)
+	if (!section->size)
 		return 0;
 	map.limit -= FIND_RUNS / 2 < map.limit ? FIND_RUNS / 2 : map.limit;
-	error = map_cut(unified->file, offset, size, &map);
+	error = map_cut(unified->file, section->offset, section->size, &map);
 	return error ? error : file_add(unified->find->found, name, &map);
 }
 
@@ -602,27 +606,24 @@ static int section_add(
 static int unified_take(struct find *find, const struct medium_map *file)
 {
 	struct found *found = find->found;
-	struct unified unified = {.find = find, .file = file};
+	struct unified unified = {.scope = 1, .find = find, .file = file};
 	int error = uki_read(find->medium, file, section_take, &unified);
 
 	if (error)
 		return error;
-	if (!unified.kernel_size)
+	if (!unified.kernel.size)
 		return -ENOEXEC;
-	if (unified.cmdline_size >= BOOT_CMDLINE_MAX)
+	if (unified.cmdline.size >= BOOT_CMDLINE_MAX)
 		return -E2BIG;
-	error = map_read(file, find->medium, unified.cmdline, found->cmdline,
-	        unified.cmdline_size);
-	found->cmdline[unified.cmdline_size] = '\0';
+	error = map_read(file, find->medium, unified.cmdline.offset, found->cmdline,
+	        unified.cmdline.size);
+	found->cmdline[unified.cmdline.size] = '\0';
 	if (!error)
-		error = section_add(
-		        &unified, ".linux", unified.kernel, unified.kernel_size);
+		error = section_add(&unified, ".linux", &unified.kernel);
 	if (!error)
-		error = section_add(
-		        &unified, ".ucode", unified.microcode, unified.microcode_size);
+		error = section_add(&unified, ".ucode", &unified.microcode);
 	if (!error)
-		error = section_add(
-		        &unified, ".initrd", unified.initrd, unified.initrd_size);
+		error = section_add(&unified, ".initrd", &unified.initrd);
 	return error;
 }
 
