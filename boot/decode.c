@@ -26,8 +26,9 @@ enum {
 	ARCHIVE_ALIGN = 4,        /* of Linux's initramfs buffer format */
 	ARCHIVE_PIECES = 1 << 16, /* of a sparse file */
 	GZIP_SIZE = 4,            /* at the end: what it unpacks to */
-	ARCHIVE_SKIP = 1 << 20,   /* of what is no file */
+	ARCHIVE_SKIP = 1 << 20,   /* of what is no disk */
 	ARCHIVE_HEADERS = 256,    /* of such */
+	DISK_LEAST = 1 << 16,
 };
 
 struct output {
@@ -463,7 +464,8 @@ static int archive_enter(struct job *job)
 	size = tar_size(archive->header);
 	if (size > job->output.size)
 		return -EFBIG;
-	archive->wanted = tar_is_file(archive->header);
+	/* A sum or a text beside it is no disk. */
+	archive->wanted = tar_is_file(archive->header) && size >= DISK_LEAST;
 	if (tar_is_sparse(archive->header)) {
 		archive->wanted = true;
 		archive->size = tar_real_size(archive->header);
@@ -477,7 +479,7 @@ static int archive_enter(struct job *job)
 		archive->pieces[archive->piece_count++] = (struct tar_piece){0, size};
 		return 0;
 	}
-	/* A directory, an extended header or the like: a few, and small. */
+	/* A directory, an extended header, a text or the like: a few, and small. */
 	if (size > ARCHIVE_SKIP || archive->skipped++ == ARCHIVE_HEADERS)
 		return -EBADMSG;
 	archive->left = (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;

@@ -110,6 +110,11 @@ static int explain(const char *name, const struct found *found)
 			        "image: '%s': '%s' in it names no kernel: give one "
 			        "with --kernel, and this as --disk",
 			        name, config);
+		if (found->volume_only)
+			return log_error(-EINVAL,
+			        "image: '%s' is an archive without a 'kernel' as "
+			        "LinuxKit's has: unpack it first",
+			        name);
 		return log_error(-EINVAL,
 		        "image: '%s' is %s without a boot configuration that is known "
 		        "here (syslinux, extlinux, isolinux, grub, loader entries, "

@@ -464,6 +464,7 @@ def samples(directory, kernel=KERNEL):
                              ('.cmdline', b'quiet'), ('.cmdline', b'second'), ('.profile', b'ID=reset'),
                              ('.cmdline', b'reset')]),
         'pax.tar': tar({**files, 'cmdline': b'quiet\n'}, comment='x'),
+        'sum.img.tar.gz': gzip.compress(tar({'SHA256SUMS': b'0 disk.raw\n', 'disk.raw': disk})),
         'pax.img.tar.gz': gzip.compress(tar({'disk.raw': disk}, comment='x')),
         'sparse.img.tar.gz': gzip.compress(sparse_tar('disk.raw', disk)),
         'plain.qcow2': bytes(Qcow2(disk).data),
@@ -605,7 +606,7 @@ def damaged(directory):
 
     add('tar-cut.tar', tar({'kernel': kernel})[:1000], 'its tar reaches past the end')
     add('tar-size.tar', patched(tar({'kernel': kernel}), (124, b'77777777777')), 'tar')
-    add('tar-no-kernel.tar', tar({'cmdline': b'quiet'}), 'without a boot configuration')
+    add('tar-no-kernel.tar', tar({'cmdline': b'quiet'}), "an archive without a 'kernel'.*unpack it")
     add('tar-second-header.tar', patched(tar({'a': b'a', 'kernel': kernel}), (1024, b'X')), 'its tar is not right')
     add('tar-cmdline-long.tar', tar({'kernel': kernel, 'cmdline': b'a' * 70000}), 'too large')
 
@@ -619,7 +620,7 @@ def damaged(directory):
     add('disk-garbage.img.tar.gz', patched(gzip.compress(disk), (600, b'\xff' * 64)), 'is damaged or truncated')
     add('disk-8g.img.tar.gz', gzip.compress(huge), 'more than 4 GiB')
     add('disk-is-no-archive.img.tar.gz', gzip.compress(b'text' * 1000), 'is gzip-compressed: gunzip')
-    add('disk-is-text.img.tar.gz', gzip.compress(tar({'disk.raw': b'text' * 1000})), 'is damaged|neither')
+    add('disk-is-text.img.tar.gz', gzip.compress(tar({'disk.raw': b'text' * 20000})), 'is damaged|neither')
     add('disk-no-file.img.tar.gz', gzip.compress(tar({})), 'is gzip-compressed: gunzip')
 
     def sparse(*patches):
