@@ -293,6 +293,7 @@ static const struct {
         {"/boot/syslinux.cfg", menu_syslinux},
         {"/syslinux.cfg", menu_syslinux},
         {"/EFI/BOOT/grub.cfg", menu_grub},
+        {"/EFI/boot/grub.cfg", menu_grub},
         {"/boot/grub/grub.cfg", menu_grub},
         {"/boot/grub2/grub.cfg", menu_grub},
         {"/grub/grub.cfg", menu_grub},

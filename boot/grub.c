@@ -4,7 +4,7 @@
  * from other files; a command that is none of these (insmod, loadfont, ...) does nothing and
  * succeeds, while and until are left out. All of it is run once, then the entry that
  * `default` names; if that boots no kernel, as one for the firmware's setup does not, the
- * first one that does. Whatever device a path has, the volume of grub.cfg is meant.
+ * first one that does. Whatever disk a path has, the volume of grub.cfg is meant.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -143,11 +143,19 @@ static const char *without_device(const char *path)
 	return end ? end + 1 : path;
 }
 
+/* Not on a RAID, a logical volume, in memory or in an image: "(md/boot)/x". */
+static bool may_be_here(const char *path)
+{
+	return path[0] != '(' || path[1] == ')' || !strncmp(path + 1, "hd", 2) ||
+	       !strncmp(path + 1, "cd", 2);
+}
+
 static bool file_find(const struct grub *grub, const char *path, struct node *node)
 {
 	const struct menu_files *files = grub->config->files;
 
-	return files && files->find(files->context, without_device(path), node);
+	return files && may_be_here(path) &&
+	       files->find(files->context, without_device(path), node);
 }
 
 /* NULL: there is none. */
@@ -155,7 +163,9 @@ static const char *file_text(const struct grub *grub, const char *path)
 {
 	const struct menu_files *files = grub->config->files;
 
-	return files ? files->text(files->context, without_device(path)) : NULL;
+	return files && may_be_here(path)
+	               ? files->text(files->context, without_device(path))
+	               : NULL;
 }
 
 /* Each line of the block that load_env reads: "saved_entry=Linux 6.1". */

@@ -249,6 +249,14 @@ static void grub_runs_functions_loops_and_other_files(void)
 	         "x "
 	         "--id=b { linux /b }\n",
 	                "/b | | ", ""},
+	        /* Fedora CoreOS's */
+	        {"if [ -d (md/md-boot)/boot -o -f (md/md-boot)/boot/grub/empty.cfg ]; "
+	         "then\n  set prefix=md/md-boot\nelse\n  search --label boot --set "
+	         "boot "
+	         "--no-floppy\nfi\nset root=$boot\nif [ -f "
+	         "\"($root)/boot/grub/empty.cfg\" ]; then\n  set "
+	         "tuned_initrd=\"/first${none}\"\nfi\nblscfg\n",
+	                "/v2 | /i2 /first | a=\"b c\"", ""},
 	        /* Fedora's */
 	        {"load_env -f ${config_directory}/grubenv\nset "
 	         "default=\"${saved_entry}\"\nif [ -z \"${kernelopts}\" ]; then\n  set "
