@@ -251,6 +251,10 @@ static const struct option inspect_options[] = {
                 .help = "as one JSON object",
                 .parse = option_switch,
                 .size = 1},
+        {.name = "backing",
+                .help = "the backing file of IMAGE, if that is a qcow2, may be read",
+                .parse = option_switch,
+                .size = 1},
         {.name = "host",
                 .help = "what this host's KVM offers, instead of an IMAGE",
                 .parse = option_switch,
@@ -351,7 +355,7 @@ static int inspect(char **words)
 {
 	struct survey survey;
 	struct word word;
-	bool json = false, host = false;
+	bool json = false, host = false, backing = false;
 
 	if (survey_words(words, "inspect", inspect_options, &survey))
 		return STATUS_USAGE;
@@ -366,6 +370,9 @@ static int inspect(char **words)
 		if (is(&word, "json") &&
 		        option_set(word.option, &json, "--json", (char *)word.value))
 			return STATUS_USAGE;
+		if (is(&word, "backing") && option_set(word.option, &backing,
+		                                    "--backing", (char *)word.value))
+			return STATUS_USAGE;
 	}
 	if (host && (survey.operand || *survey.rest))
 		return log_error(STATUS_USAGE, "inspect: --host takes no IMAGE: mayfly "
@@ -376,7 +383,7 @@ static int inspect(char **words)
 		return log_error(STATUS_USAGE,
 		        "inspect: %s: mayfly inspect [--json] IMAGE",
 		        survey.operand ? "nothing may follow --" : "IMAGE is missing");
-	return finish_output(inspect_image(survey.operand, json));
+	return finish_output(inspect_image(survey.operand, backing, json));
 }
 
 static int bench(char **words)

@@ -183,13 +183,14 @@ static void print_json(const struct boot_source *source)
 	printf("],\"default_memory\":%" PRIu64 "}\n", source->needs.memory);
 }
 
-int inspect_image(const char *image, bool json)
+int inspect_image(const char *image, bool backing, bool json)
 {
 	struct boot_source source;
 	struct config config;
 
 	config_init(&config);
 	config.image = image;
+	config.backing = backing;
 	if (image_open(&source, &config, PROTOCOL_AUTO))
 		return 1;
 	if (json)

@@ -3,5 +3,8 @@
 
 #include <stdbool.h>
 
-/* Prints what was found, as text or as one JSON object; the process's exit status. */
-int inspect_image(const char *image, bool json);
+/*
+ * Prints what was found, as text or as one JSON object; the process's exit status. The
+ * backing file of a qcow2 is only read with `backing`.
+ */
+int inspect_image(const char *image, bool backing, bool json);

@@ -177,6 +177,8 @@ if command -v qemu-img >/dev/null; then
 	bad image_backing_needs_an_option 1 "is based on '$work/good/mbr.img'.*--backing" "$images/based.qcow2"
 	run --dry-run --backing "$images/based.qcow2"
 	equal image_backing_is_read_when_asked_for 0 $status
+	"$mayfly" inspect --backing "$images/based.qcow2" >"$work/out" 2>"$work/err"
+	equal image_backing_is_inspected_when_asked_for 0 $?
 else
 	skip image_backing "no qemu-img"
 fi
