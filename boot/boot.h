@@ -26,7 +26,7 @@ enum {
 
 enum boot_format {
 	FORMAT_ELF,     /* ELF64, or ELF32 for an entry in 32-bit mode */
-	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.06 */
+	FORMAT_BZIMAGE, /* Linux/x86 boot protocol >= 2.08 */
 	FORMAT_FLAT,    /* bytes, and a Multiboot header that says where they go */
 	FORMAT_IMAGE,   /* Linux/RISC-V's flat Image */
 };

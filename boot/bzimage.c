@@ -30,7 +30,7 @@ static int fields_check(
 
 	if (file->version < LINUX_VERSION_MIN)
 		return refuse(source,
-		        "older than boot protocol 2.06 (Linux 2.6.22), or a program "
+		        "older than boot protocol 2.08 (Linux 2.6.26), or a program "
 		        "that looks like one: it would need a BIOS");
 	if (!(file->loadflags & LINUX_LOADED_HIGH) || !file->syssize ||
 	        !file->cmdline_size || !file->init_size)

@@ -18,8 +18,8 @@ enum {
 	LINUX_E820_MAX = 128,
 	LINUX_BOOT_FLAG = 0xaa55,
 	LINUX_MAGIC = 0x53726448,        /* "HdrS" */
-	LINUX_VERSION_MIN = 0x206,       /* the first with cmdline_size */
-	LINUX_VERSION_INIT_SIZE = 0x20a, /* and pref_address */
+	LINUX_VERSION_MIN = 0x208,       /* Linux 2.6.26; iPXE claims 2.07 */
+	LINUX_VERSION_INIT_SIZE = 0x20a, /* the first with it, and pref_address */
 	LINUX_VERSION_64 =
 	        0x20c, /* the first with xloadflags, so with a 64-bit entry */
 	LINUX_LOADED_HIGH = 1 << 0,

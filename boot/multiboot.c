@@ -246,6 +246,13 @@ void multiboot_needs(struct boot_source *source)
 	        "", 0);
 }
 
+static bool is_efi_program(const struct boot_source *source)
+{
+	char magic[2];
+
+	return !boot_read(source, 0, magic, sizeof(magic)) && !memcmp(magic, "MZ", 2);
+}
+
 /* What is no ELF, but has a header that says where it goes. */
 static int flat_probe(struct boot_source *source, enum boot_machine machine)
 {
@@ -253,6 +260,11 @@ static int flat_probe(struct boot_source *source, enum boot_machine machine)
 
 	if (error || !source->multiboot.version)
 		return error ? error : -ENOEXEC;
+	/* Xen's program for EFI keeps the header of the ELF that it was linked from. */
+	if (!source->multiboot.placed && is_efi_program(source)) {
+		source->multiboot = (struct boot_multiboot){0};
+		return -ENOEXEC;
+	}
 	source->format = FORMAT_FLAT;
 	multiboot_needs(source);
 	if (!source->multiboot.placed)

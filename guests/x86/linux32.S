@@ -1,6 +1,6 @@
 /*
  * A Linux bzImage, as far as its loader sees: boot sector, one sector of setup and a kernel
- * with nothing but the 32-bit entry, of boot protocol 2.06 (Documentation/arch/x86/boot.rst).
+ * with nothing but the 32-bit entry, of boot protocol 2.08 (Documentation/arch/x86/boot.rst).
  * Prints the command line. Status 1 if that is not its zero page, 2 if the registers are not
  * as they are to be.
  */
@@ -27,7 +27,7 @@ _start:
 	.word	0xaa55
 	.byte	0xeb, header_end - . - 1
 	.long	MAGIC
-	.word	0x206			/* version */
+	.word	0x208			/* version */
 	.org	0x211
 	.byte	1			/* loadflags: LOADED_HIGH */
 	.org	0x214
@@ -36,6 +36,7 @@ _start:
 	.long	0x37ffffff		/* initrd_addr_max */
 	.org	0x238
 	.long	255			/* cmdline_size */
+	.org	0x250
 header_end:
 
 	.org	2 * SECTOR

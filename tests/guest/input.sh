@@ -107,7 +107,7 @@ save('header-cut', hello[:40])
 save('cut', hello[:len(hello) // 2])
 bzimage('bzimage')
 bzimage('bz-cut', syssize=0x10000)
-bzimage('bz-old', version=0x205)
+bzimage('bz-old', version=0x207)
 bzimage('bz-low', preferred=0x1000)
 bzimage('bz-huge', init=0xffffffff)
 save('empty', b'')
@@ -158,7 +158,7 @@ note-long	a note reaches past
 note-outside	notes lie outside the file
 future		needs what this Mayfly does not know
 bz-cut		is a truncated Linux bzImage
-bz-old		older than boot protocol 2.06
+bz-old		older than boot protocol 2.08
 bz-low		damaged pref_address
 bz-huge		above 4 GiB
 TABLE

@@ -174,7 +174,7 @@ static void old_kernel_is_entered_in_32_bit_mode(void)
 	boot_close(&source);
 
 	struct boot_params *params = bzimage(image);
-	params->hdr.version = 0x206;
+	params->hdr.version = 0x208;
 	params->hdr.init_size = 0xffffffff;
 	CU_ASSERT_FATAL(!image_open(&source, image, sizeof(image)));
 	CU_ASSERT_EQUAL(source.protocol, PROTOCOL_LINUX32);
@@ -197,7 +197,7 @@ static void the_last_16_bytes_need_not_all_be_there(void)
 
 static void lying_headers_are_refused(void)
 {
-	CU_ASSERT(REFUSED(version, 0x205, "older than boot protocol 2.06"));
+	CU_ASSERT(REFUSED(version, 0x207, "older than boot protocol 2.08"));
 	CU_ASSERT(REFUSED(loadflags, 0, "damaged header"));
 	CU_ASSERT(REFUSED(cmdline_size, 0, "damaged header"));
 	CU_ASSERT(REFUSED(init_size, 0, "damaged header"));

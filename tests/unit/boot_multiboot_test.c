@@ -182,6 +182,9 @@ static void header_must_be_in_its_place(void)
 	image = flat();
 	HEADER1(image, HEAD, 3, 0);
 	CU_ASSERT(refused(image, "must be an ELF"));
+	memcpy(image->bytes, "MZ", 2);
+	CU_ASSERT(refused(image, "is an EFI program"));
+	memset(image->bytes, 0, 2);
 	CU_ASSERT(image_refused(image->bytes, HEAD + 8, "neither an ELF"));
 	HEADER1(image, HEAD, 1 << 16, AT, BASE, 0, 0, ENTRY);
 	CU_ASSERT(image_refused(image->bytes, HEAD + 28, "is cut off"));
