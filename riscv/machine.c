@@ -129,6 +129,11 @@ static int add_plic(struct vm *vm)
 	unsigned harts = vm->plan->config->cpus;
 	int error;
 
+	if (harts > PLIC_HARTS)
+		return log_error(-E2BIG,
+		        "--cpus: this host's KVM has no AIA, and without one a guest "
+		        "has at most %d CPUs",
+		        PLIC_HARTS);
 	vm->arch->plic = plic_create(&vm->host, &output, harts);
 	error = vm_add_device(vm, vm->arch->plic);
 	return error ? error

@@ -1,9 +1,7 @@
 #include "riscv/plic.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <string.h>
-
-#include "vmm/log.h"
 
 /* Chapter 3, Memory Map. */
 enum {
@@ -221,13 +219,9 @@ static const struct device_type plic_type = {
 struct device *plic_create(
         struct device_host *host, const struct plic_output *output, unsigned harts)
 {
-	struct plic *plic;
+	struct plic *plic = device_create(sizeof(*plic), &plic_type, host);
 
-	if (harts > PLIC_HARTS) {
-		log_error(-E2BIG, "plic: too many harts");
-		return NULL;
-	}
-	plic = device_create(sizeof(*plic), &plic_type, host);
+	assert(harts <= PLIC_HARTS);
 	if (!plic)
 		return NULL;
 	plic->output = *output;

@@ -18,7 +18,7 @@ struct plic_output {
 	void *context;
 };
 
-/* NULL (logged) on failure. One window of plic_size(harts) bytes. */
+/* For at most PLIC_HARTS. NULL (logged) on failure. One window of plic_size(harts) bytes. */
 struct device *plic_create(
         struct device_host *host, const struct plic_output *output, unsigned harts);
 uint64_t plic_size(unsigned harts);

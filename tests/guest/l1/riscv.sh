@@ -34,6 +34,11 @@ equal hello "0:Hello from Mayfly!" "$status:$(tr -d '\r' <console)"
 boots image_$controller 1 256 poweroff /guests/debian
 boots image_${controller}_2_harts 2 512 reboot /guests/debian
 
+if [ $controller = plic ]; then
+	run_guest --cpus 513 /guests/hello
+	equal plic_has_a_limit_of_harts "1:--cpus" "$status:$(grep -o -e '--cpus.*at most 512' errors | cut -c 1-6)"
+fi
+
 # status_of NAME WANTED TEXT ARGUMENTS...: a unikernel's status, and a line that it prints; "": none.
 status_of() {
 	name=$1
