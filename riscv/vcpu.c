@@ -134,7 +134,7 @@ enum {
 	CAUSE_FETCH_ACCESS = 1,
 };
 
-/* KVM logs each on the host. */
+/* KVM logs each on the host; and where no memory is at the vector either, they do not end. */
 enum { TRAPS_MAX = 64 };
 
 /* Whether there is memory to fetch an instruction from. */
@@ -149,7 +149,7 @@ static bool can_fetch(const struct vcpu *vcpu, uint64_t virtual)
 /*
  * A jump to where no memory is ends KVM_RUN with -EOPNOTSUPP. A hart raises an access fault
  * (Privileged ISA, table 15), and Linux's kexec counts on it: it switches the MMU off, and so
- * comes to the trap's address. A vector that is not in memory would fault for ever.
+ * comes to the trap's address. Newer KVMs do that themselves.
  */
 bool arch_trap(struct vcpu *vcpu)
 {
@@ -161,7 +161,7 @@ bool arch_trap(struct vcpu *vcpu)
 	            &pc) < 0 ||
 	        register_get(vcpu, KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(mode),
 	                &mode) < 0 ||
-	        can_fetch(vcpu, pc) || !can_fetch(vcpu, vector) ||
+	        can_fetch(vcpu, pc) ||
 	        __atomic_fetch_add(&vcpu->vm->arch->traps, 1, __ATOMIC_RELAXED) >=
 	                TRAPS_MAX)
 		return false;

@@ -1,9 +1,8 @@
 /*
  * Ends badly, in the way that "crash=" names:
  *
- *   vector   jumps to where no memory is, and so does its trap vector   (default)
- *   jump     the same, but the start code reports the trap: status 255
- *   atomic   an atomic operation on a device, which KVM does not know
+ *   jump     jumps to where no memory is; the start code reports the trap: status 255
+ *   atomic   an atomic operation on a device, which KVM does not know   (default)
  *   panic    says so to pvpanic, then halts
  */
 #include "guest.h"
@@ -28,17 +27,13 @@ int main(void)
 {
 	const char *how = option_find(command_line, "crash");
 
-	if (!how || option_is(how, "vector")) {
-		csr_write("stvec", NOWHERE);
-		jump();
-	} else if (option_is(how, "jump")) {
-		jump();
-	} else if (option_is(how, "atomic")) {
+	if (!how || option_is(how, "atomic"))
 		atomic();
-	} else if (option_is(how, "panic")) {
+	else if (option_is(how, "jump"))
+		jump();
+	else if (option_is(how, "panic"))
 		*(volatile uint8_t *)MAYFLY_PVPANIC_ADDRESS = MAYFLY_PVPANIC_PANICKED;
-	} else {
+	else
 		return 1;
-	}
 	guest_halt();
 }
