@@ -4,7 +4,8 @@
 UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
 # What only x86 has is not there to be tested elsewhere, and QEMU's user mode, which runs
 # the others, has neither seccomp nor io_uring, nor processes that are replaced.
-NATIVE_TESTS := bench boot_cache boot_initrd boot_multiboot boot_open boot_sandbox boot_unpack device_nic io plan
+NATIVE_TESTS := bench boot_cache boot_initrd boot_multiboot boot_open boot_sandbox boot_unpack \
+	device_nic_namespace device_nic_process device_nic_user io plan
 ifneq ($(ARCH),x86)
 UNIT_SOURCES := $(filter-out $(NATIVE_TESTS:%=tests/unit/%_test.c) $(shell grep -ls -e '"x86/' -e asm/bootparam $(UNIT_SOURCES)),$(UNIT_SOURCES))
 endif

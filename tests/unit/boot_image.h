@@ -1,6 +1,5 @@
 /*
- * For the tests of boot/: images in memory that are opened as files, and the one line that
- * a refused one is given.
+ * For the tests of boot/: images in memory that are opened as files.
  */
 #pragma once
 
@@ -26,37 +25,6 @@ static inline int image_file(const void *data, size_t size, char *path)
 	CU_ASSERT_EQUAL_FATAL(write(fd, data, size), (ssize_t)size);
 	snprintf(path, 64, "/proc/self/fd/%d", fd);
 	return fd;
-}
-
-/* What goes to stderr between these two: one line, or nothing if `part` is NULL. */
-struct said {
-	int fd, stderr_fd;
-	char text[1024];
-};
-
-static inline void said_begin(struct said *said)
-{
-	said->fd = memfd_create("stderr", MFD_CLOEXEC);
-	said->stderr_fd = dup(STDERR_FILENO);
-	dup2(said->fd, STDERR_FILENO);
-}
-
-static inline bool said_exactly(struct said *said, const char *part)
-{
-	ssize_t size = pread(said->fd, said->text, sizeof(said->text) - 1, 0);
-	bool right;
-
-	dup2(said->stderr_fd, STDERR_FILENO);
-	close(said->stderr_fd);
-	close(said->fd);
-	said->text[size > 0 ? size : 0] = '\0';
-	right = part ? size > 0 && strchr(said->text, '\n') == said->text + size - 1 &&
-	                        strstr(said->text, part)
-	             : !size;
-	if (!right)
-		fprintf(stderr, "    expected '%s' in: %s\n", part ? part : "",
-		        said->text);
-	return right;
 }
 
 static inline int image_open(struct boot_source *source, const void *data, size_t size)

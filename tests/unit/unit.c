@@ -3,6 +3,9 @@
 #include <CUnit/Basic.h>
 #include <CUnit/TestRun.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void report(
         const CU_pTest test, const CU_pSuite suite, CU_pFailureRecord failure)
@@ -31,4 +34,29 @@ int unit_run(const char *area, const struct unit_test *tests)
 	failed = CU_get_number_of_tests_failed();
 	CU_cleanup_registry();
 	return failed ? 1 : 0;
+}
+
+void said_begin(struct said *said)
+{
+	said->fd = memfd_create("stderr", MFD_CLOEXEC);
+	said->stderr_fd = dup(STDERR_FILENO);
+	dup2(said->fd, STDERR_FILENO);
+}
+
+bool said_exactly(struct said *said, const char *part)
+{
+	ssize_t size = pread(said->fd, said->text, sizeof(said->text) - 1, 0);
+	bool right;
+
+	dup2(said->stderr_fd, STDERR_FILENO);
+	close(said->stderr_fd);
+	close(said->fd);
+	said->text[size > 0 ? size : 0] = '\0';
+	right = part ? size > 0 && strchr(said->text, '\n') == said->text + size - 1 &&
+	                        strstr(said->text, part)
+	             : !size;
+	if (!right)
+		fprintf(stderr, "    expected '%s' in: %s\n", part ? part : "",
+		        said->text);
+	return right;
 }

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <CUnit/CUnit.h>
+#include <stdbool.h>
 
 struct unit_test {
 	const char *name;
@@ -28,3 +29,12 @@ struct unit_test {
 
 /* 0 if all passed, else 1: the exit status of main(). */
 int unit_run(const char *area, const struct unit_test *tests);
+
+/* What goes to stderr between these two: one line, or nothing if `part` is NULL. */
+struct said {
+	int fd, stderr_fd;
+	char text[1024];
+};
+
+void said_begin(struct said *said);
+bool said_exactly(struct said *said, const char *part);
