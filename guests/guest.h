@@ -30,7 +30,7 @@ bool option_is(const char *text, const char *word);
 /* Decimal, or hexadecimal after 0x; *end is the first character behind it. */
 uint64_t number_parse(const char *text, const char **end);
 
-/* x86/platform.c */
+/* platform.c of x86/, riscv/ and hvt/, as far as each is asked */
 
 extern const char *command_line;
 

@@ -63,9 +63,13 @@
 
 /*
  * RAM starts at 0 and leaves out 0xc0000000 to 4 GiB; the memory map has the truth.
- * Devices are virtio-mmio, version 2, one "virtio_mmio.device=4K@0xd0000000:5" each on
+ * Devices are virtio-mmio, version 2, one "virtio_mmio.device=4K@0xd0000000:16" each on
  * the command line (size@base:irq). irq is the I/O APIC pin: edge, active high.
  */
+#define MAYFLY_HOLE_START 0xc0000000
+#define MAYFLY_IOAPIC     0xfec00000
+#define MAYFLY_LAPIC      0xfee00000
+
 /*
  * RISC-V: an ELF64 linked to RAM, which starts at 0x80000000, is entered as Linux's
  * Documentation/arch/riscv/boot.rst has it: supervisor mode, satp 0, a0 the hart, a1 the
@@ -78,10 +82,6 @@
 #define MAYFLY_COM1_ADDRESS 0x10000000
 /* A byte of MAYFLY_PVPANIC_PANICKED, likewise. */
 #define MAYFLY_PVPANIC_ADDRESS 0x101000
-
-#define MAYFLY_HOLE_START 0xc0000000
-#define MAYFLY_IOAPIC     0xfec00000
-#define MAYFLY_LAPIC      0xfee00000
 
 #ifdef __ASSEMBLER__
 

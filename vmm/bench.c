@@ -54,8 +54,9 @@ const struct option bench_options[] = {
         {.name = "candidate",
                 .value = "NAME=COMMAND",
                 .help = "one more; COMMAND is cut at blanks, may name {mayfly}, "
-                        "{hello}, {http}, {port}, {kernel}, {initrd}, {busybox}, "
-                        "{bundle}, {rootfs}, {id} and {work}, and must do the task",
+                        "{hello}, {http}, {port}, {kernel}, {initrd}, {hvt}, "
+                        "{busybox}, {bundle}, {rootfs}, {id} and {work}, and must do "
+                        "the task",
                 .parse = option_text,
                 .min = 1,
                 .expects = "NAME=COMMAND",

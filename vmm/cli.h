@@ -1,4 +1,4 @@
-/* The command line: `mayfly run | inspect | help`. */
+/* The command line: `mayfly run | inspect | bench | help`. */
 #pragma once
 
 struct config;

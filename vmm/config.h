@@ -1,6 +1,6 @@
 /*
- * All that a user can ask for: plain data, written by the command line, the --config
- * file and the API alike. Strings point into argv or into `strings` (config_keep()).
+ * All that a user can ask for: plain data, written by the command line and the --config
+ * file alike. Strings point into argv or into `strings` (config_keep()).
  */
 #pragma once
 
