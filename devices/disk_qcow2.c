@@ -3,7 +3,7 @@
  * of the disk lies in the file.
  *
  * Features that change what the file means are refused by name: encryption, an external
- * data file, extended L2 entries, and whatever is not known. A backing file is only used
+ * data file, and whatever is not known; extended L2 entries are read. A backing file is only used
  * if the user asks for that: its name is a path of the host that whoever wrote the image
  * has chosen.
  */
@@ -20,7 +20,11 @@
 enum { EXTENSION_END = 0, EXTENSION_MAX = 64 };
 static const uint32_t EXTENSION_BACKING_FORMAT = 0xe2792aca;
 
-enum { BACKING_NAME_MAX = 1023 };
+enum {
+	BACKING_NAME_MAX = 1023,
+	DISK_SECTOR_BITS = 9,
+	PART_BITS = 5, /* of a cluster, with extended L2 entries */
+};
 
 static const struct {
 	uint64_t bit;
@@ -31,9 +35,12 @@ static const struct {
         {1 << 1, "is marked as corrupt (qemu-img check -r all FILE repairs it)", true},
         {1 << 2, "keeps its data in another file: convert it (qemu-img convert)",
                 false},
-        {1 << 4, "has extended L2 entries: convert it (qemu-img convert)", false},
+        {1 << 4,
+                "has extended L2 entries, which are only read (,ro or ,ephemeral): "
+                "convert it (qemu-img convert)",
+                true},
 };
-static const uint64_t COMPRESSION_TYPE = 1 << 3;
+static const uint64_t COMPRESSION_TYPE = 1 << 3, EXTENDED_L2 = 1 << 4;
 
 static uint32_t get32(const uint8_t *header, unsigned at)
 {
@@ -113,6 +120,12 @@ static int geometry_read(
 				        "know");
 			qcow2->packing =
 			        header[QCOW2_HEADER] ? PACKING_ZSTD : PACKING_DEFLATE;
+		}
+		if (features & EXTENDED_L2) {
+			qcow2->part_bits = PART_BITS;
+			qcow2->l2_bits--;
+			if (qcow2->cluster_bits < DISK_SECTOR_BITS + PART_BITS)
+				return damaged(config, "its size of clusters");
 		}
 	}
 	if (!size || size > INT64_MAX)
@@ -365,6 +378,38 @@ static int find_cluster(const struct disk *disk, uint64_t entry, struct extent *
 	return 0;
 }
 
+/*
+ * The part of the table's clusters with this number, DATA with its start as the offset. With
+ * extended entries, half of one says which parts are there, and which are zero; a part is a
+ * cluster else.
+ */
+static int find_part(const struct disk *disk, const uint64_t *entries, uint64_t part,
+        struct extent *extent)
+{
+	const struct qcow2 *qcow2 = disk->format;
+	uint64_t entry, parts, index;
+	int error;
+
+	if (!qcow2->part_bits)
+		return find_cluster(disk, be64toh(entries[part]), extent);
+	index = part >> qcow2->part_bits;
+	part &= (UINT64_C(1) << qcow2->part_bits) - 1;
+	entry = be64toh(entries[2 * index]);
+	parts = be64toh(entries[2 * index + 1]) >> part;
+	error = find_cluster(disk, entry, extent);
+	if (error || extent->kind == EXTENT_PACKED)
+		return error;
+	if (entry & QCOW2_ZERO)
+		return -EIO;
+	if (parts & 1 && (parts >> 32 & 1 || extent->kind != EXTENT_DATA))
+		return -EIO;
+	extent->kind = parts & 1         ? EXTENT_DATA
+	               : parts >> 32 & 1 ? EXTENT_ZERO
+	                                 : EXTENT_BELOW;
+	extent->offset += part << (qcow2->cluster_bits - qcow2->part_bits);
+	return 0;
+}
+
 /* The file may end within its last cluster: what is missing is zero. */
 static void end_cut(const struct disk *disk, struct extent *extent)
 {
@@ -378,41 +423,39 @@ static int qcow2_find(
         struct disk *disk, uint64_t offset, uint64_t size, struct extent *extent)
 {
 	struct qcow2 *qcow2 = disk->format;
-	uint64_t cluster = offset >> qcow2->cluster_bits;
-	uint64_t within = offset & (qcow2->cluster_size - 1);
-	uint64_t l1 = cluster >> qcow2->l2_bits;
-	uint64_t l2 = cluster & ((UINT64_C(1) << qcow2->l2_bits) - 1);
+	unsigned bits = qcow2->cluster_bits - qcow2->part_bits;
+	uint64_t span = UINT64_C(1) << (qcow2->cluster_bits + qcow2->l2_bits);
+	uint64_t l1 = offset / span, part = offset % span >> bits;
+	uint64_t within = offset & ((UINT64_C(1) << bits) - 1);
 	uint64_t table_offset = qcow2->l1[l1] & QCOW2_OFFSET, length;
 	struct qcow2_table *table;
-	const uint64_t *entries;
 	int error;
 
-	length = ((UINT64_C(1) << qcow2->l2_bits) - l2) * qcow2->cluster_size - within;
-	if (size > length)
-		size = length;
+	if (size > span - offset % span)
+		size = span - offset % span;
 	*extent = (struct extent){.kind = EXTENT_BELOW, .fd = disk->fd, .size = size};
 	if (!table_offset)
 		return 0;
 	if (!qcow2_is_cluster(disk, table_offset))
 		return -EIO;
 	error = qcow2_table(disk, &qcow2->l2, l1, table_offset, &table);
+	if (!error)
+		error = find_part(disk, table->data, part, extent);
 	if (error)
 		return error;
-	entries = table->data;
-	error = find_cluster(disk, be64toh(entries[l2]), extent);
-	if (error)
-		return error;
-	length = qcow2->cluster_size - within;
-	/* Clusters that follow each other are one extent. */
+	length = (UINT64_C(1) << bits) - within;
+	if (extent->kind == EXTENT_PACKED)
+		length = qcow2->cluster_size - offset % qcow2->cluster_size;
+	/* Those that follow each other are one extent. */
 	while (length < size && extent->kind != EXTENT_PACKED) {
 		struct extent next = {0};
 
-		if (find_cluster(disk, be64toh(entries[++l2]), &next) ||
+		if (find_part(disk, table->data, ++part, &next) ||
 		        next.kind != extent->kind ||
 		        (next.kind == EXTENT_DATA &&
 		                next.offset != extent->offset + within + length))
 			break;
-		length += qcow2->cluster_size;
+		length += UINT64_C(1) << bits;
 	}
 	if (size > length)
 		extent->size = length;

@@ -56,6 +56,8 @@ struct qcow2_range {
 
 struct qcow2 {
 	unsigned version, cluster_bits, l2_bits, refcount_order;
+	/* Extended L2 entries: each of a cluster's parts lies for itself; else 0. */
+	unsigned part_bits;
 	uint64_t cluster_size;
 	enum packing packing;
 	uint64_t l1_offset, l1_count; /* entries that the disk's size needs */

@@ -274,17 +274,17 @@ def sparse_tar(name, content):
 
 class Qcow2:
     """Version 3, in clusters of 4 KiB: header, L1, refcount table and block, L2 tables, data."""
-    CLUSTER, FLAG = 4096, 1 << 63
+    CLUSTER, FLAG, ENTRY, FEATURES = 4096, 1 << 63, 8, 0
 
     def __init__(self, content, packed=False):
-        per_table = self.CLUSTER // 8
+        per_table = self.CLUSTER // self.ENTRY
         count = -(-len(content) // self.CLUSTER)
         tables = -(-count // per_table)
         self.l1, self.l2 = self.CLUSTER, 4 * self.CLUSTER
         self.start = self.l2 + tables * self.CLUSTER
         self.data = bytearray(self.start)
-        self.be(0, '4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 0, 0, 12, len(content), 0, tables, self.l1,
-                2 * self.CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104)
+        self.be(0, '4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 0, 0, self.CLUSTER.bit_length() - 1, len(content), 0, tables,
+                self.l1, 2 * self.CLUSTER, 1, 0, 0, self.FEATURES, 0, 0, 4, 104)
         self.be(2 * self.CLUSTER, 'Q', 3 * self.CLUSTER)
         for table in range(tables):
             self.be(self.l1 + 8 * table, 'Q', self.FLAG | self.l2 + table * self.CLUSTER)
@@ -298,7 +298,7 @@ class Qcow2:
         return self
 
     def entry(self, cluster):
-        return self.l2 + 8 * cluster
+        return self.l2 + self.ENTRY * cluster
 
     def add(self, part, packed):
         at = len(self.data)
@@ -309,6 +309,18 @@ class Qcow2:
         part = stream.compress(part) + stream.flush()
         self.data += part
         return 1 << 62 | ((at + len(part) - 1) // 512 - at // 512) << 58 | at
+
+
+class ExtendedQcow2(Qcow2):
+    """With extended L2 entries: the second half of one says which 32nds of a cluster are there."""
+    CLUSTER, ENTRY, FEATURES = 16384, 16, 1 << 4
+
+    def __init__(self, content):
+        super().__init__(content)
+        for cluster in range(-(-len(content) // self.CLUSTER)):
+            parts = [content[at:at + 512] for at in range(cluster * self.CLUSTER, (cluster + 1) * self.CLUSTER, 512)]
+            there = sum(1 << i for i, part in enumerate(parts) if any(part))
+            self.be(self.entry(cluster) + 8, 'Q', (there ^ 0xffffffff) << 32 | there)
 
 
 def uki(sections):
@@ -468,6 +480,7 @@ def samples(directory, kernel=KERNEL):
         'pax.img.tar.gz': gzip.compress(tar({'disk.raw': disk}, comment='x')),
         'sparse.img.tar.gz': gzip.compress(sparse_tar('disk.raw', disk)),
         'plain.qcow2': bytes(Qcow2(disk).data),
+        'extended.qcow2': bytes(ExtendedQcow2(disk).data),
         'packed.qcow2': bytes(Qcow2(disk, packed=True).data),
     }
 
@@ -689,7 +702,10 @@ def damaged(directory):
     add('qcow2-l2-is-itself.qcow2', patched(image, (good.l2, part('>Q', good.FLAG | good.l2))), 'known here|damaged')
     add('qcow2-encrypted.qcow2', patched(image, (32, part('>I', 2))), 'is encrypted')
     add('qcow2-data-file.qcow2', patched(image, (72, part('>Q', 4))), 'keeps its data in another file')
-    add('qcow2-extended-l2.qcow2', patched(image, (72, part('>Q', 16))), 'has extended L2 entries')
+    add('qcow2-extended-small.qcow2', patched(image, (72, part('>Q', 16))), f'{in_qcow2} size of clusters')
+    extended = ExtendedQcow2(disk_of(fat_sample(kernel)))
+    add('qcow2-extended-both.qcow2', patched(extended.data, (extended.l2 + 8, b'\xff' * 8)), 'damaged|cannot be read')
+    add('qcow2-extended-nothing.qcow2', patched(extended.data, (extended.l2, bytes(8))), 'damaged|cannot be read')
     add('qcow2-unknown.qcow2', patched(image, (72, part('>Q', 1 << 40))), 'needs features')
     add('qcow2-refcounts.qcow2', patched(image, (96, part('>I', 9))), f'{in_qcow2} header')
     add('qcow2-backing.qcow2', patched(image, (8, part('>QI', 200, 11)), (200, b'/etc/passwd')), "is based on '/etc/passwd'")

@@ -172,6 +172,8 @@ static const struct {
         {"-O qcow2 -o compat=0.10", "v2.qcow2"},
         {"-O qcow2 -o cluster_size=512", "small.qcow2"},
         {"-O qcow2 -c -o cluster_size=2M", "large.QCOW2"},
+        {"-O qcow2 -o extended_l2=on", "extended.qcow2"},
+        {"-O qcow2 -c -o extended_l2=on,cluster_size=16k", "packed.qcow2"},
         {"-O vpc", "dynamic.vhd"},
         {"-O vpc -o subformat=fixed,force_size", "fixed.vhd"},
         {"-O vmdk", "sparse.vmdk"},
@@ -552,7 +554,10 @@ static const struct damage damages[] = {
         {"plain.qcow2", 40, 8, 0x30200, false, false}, /* not aligned */
         {"plain.qcow2", 40, 8, 0, false, false},       /* the header is the L1 table */
         {"plain.qcow2", 72, 8, 4, false, false},       /* external data file */
-        {"plain.qcow2", 72, 8, 16, false, false},      /* extended L2 */
+        {"w.qcow2", 72, 8, 16, false, true},           /* extended L2 */
+        {"extended.qcow2", 20, 4, 13, false, false},   /* clusters too small */
+        {"extended.qcow2", 0x40008, 8, UINT64_MAX, true, false}, /* data and zero */
+        {"extended.qcow2", 0x40000, 8, 1, true, false},
         {"plain.qcow2", 72, 8, 1ULL << 40, false, false}, /* unknown */
         {"plain.qcow2", 96, 4, 7, false, false},          /* refcounts of 128 bits */
         {"plain.qcow2", 60, 0, 0, false, false},
