@@ -193,7 +193,9 @@ static int segment_add(struct boot_source *source, const Elf64_Phdr *segment)
 		return 0;
 	if (end < segment->p_paddr)
 		return segment_refuse(source, segment, "wraps around");
-	if (segment->p_paddr < LAYOUT_KERNEL_MIN)
+	if (segment->p_paddr < LAYOUT_KERNEL_MIN &&
+	        !(source->multiboot.version &&
+	                multiboot_has_room(segment->p_paddr, segment->p_memsz)))
 		return segment_refuse(source, segment,
 		        "lies below 1 MiB; link it at 0x100000 or above");
 	if (source->segment_count == BOOT_SEGMENTS)

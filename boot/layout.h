@@ -7,6 +7,7 @@ enum {
 	LAYOUT_GDT = 0x500,          /* x86/vcpu.c */
 	LAYOUT_PVH_INFO = 0x6000,    /* hvm_start_info, modules, memory map */
 	LAYOUT_ZERO_PAGE = 0x7000,   /* struct boot_params, 4 KiB */
+	LAYOUT_LOW = 0x7000,         /* up to the command line: free, for Multiboot */
 	LAYOUT_STACK = 0x8ff0,       /* initial rsp of the 64-bit entry */
 	LAYOUT_PAGE_TABLES = 0x9000, /* PML4, PDPT, then PDs: 6 pages, 4 GiB identity */
 	LAYOUT_HVT_INFO =

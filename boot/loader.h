@@ -76,6 +76,11 @@ uint64_t multiboot_shift(
 void multiboot_memory(
         const struct boot_machine_info *machine, uint32_t *lower, uint32_t *upper);
 /*
+ * Whether a part of the image may lie there: not below 1 MiB, or between what its guest is
+ * told there. (GRUB loads anywhere in RAM; real-mode code and starts of CPUs are linked low.)
+ */
+bool multiboot_has_room(uint64_t guest, uint64_t size);
+/*
  * riscv.c, for elf.c: the entry of an ELF, and where its segments go: where they are linked,
  * or for Linux, which runs anywhere, where RAM begins. -EINVAL (logged) for a program.
  */

@@ -107,6 +107,20 @@ void multiboot_no_video(const struct boot_source *source)
 	        source->kernel_path);
 }
 
+bool multiboot_has_room(uint64_t guest, uint64_t size)
+{
+	static const struct {
+		uint64_t start, end;
+	} low[] = {{LAYOUT_LOW, LAYOUT_CMDLINE},
+	        {LAYOUT_MULTIBOOT_END, LAYOUT_RAM_LOW_END}};
+
+	for (size_t i = 0; i < sizeof(low) / sizeof(low[0]); i++)
+		if (guest >= low[i].start && guest < low[i].end &&
+		        size <= low[i].end - guest)
+			return true;
+	return guest >= LAYOUT_KERNEL_MIN;
+}
+
 int multiboot_place(struct boot_source *source, uint32_t offset,
         const struct multiboot_addresses *addresses)
 {
@@ -133,7 +147,7 @@ int multiboot_place(struct boot_source *source, uint32_t offset,
 			return multiboot_refuse(source, "ends its bss before its data");
 		memory = addresses->bss_end - load;
 	}
-	if (load < LAYOUT_KERNEL_MIN || load + memory > UINT32_MAX)
+	if (!multiboot_has_room(load, memory) || load + memory > UINT32_MAX)
 		return multiboot_refuse(
 		        source, "loads it below 1 MiB or past 4 GiB: link it at 1 MiB");
 	source->segments[0] = (struct boot_segment){

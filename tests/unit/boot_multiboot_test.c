@@ -140,6 +140,8 @@ static void lying_addresses_are_refused(void)
 	        {AT, BASE, 0, 0, BASE + SIZE, "entry in none"},
 	        {AT, BASE, 0, 0, BASE - 1, "entry in none"},
 	        {AT - 1, BASE - 1, 0, 0, ENTRY, "below 1 MiB"},
+	        {AT - BASE + 0x6fff, 0x6fff, 0, 0, ENTRY, "below 1 MiB"},
+	        {AT - BASE + 0x7000, 0x7000, 0, 0x20001, ENTRY, "below 1 MiB"},
 	        {0xfffff000, 0xffffe000, 0, 0, 0xffffe000, "past 4 GiB"},
 	};
 
@@ -228,6 +230,40 @@ static void elf_has_its_own_addresses(void)
 	CU_ASSERT_EQUAL(source.multiboot.entry, ENTRY + 1);
 	CU_ASSERT_EQUAL(source.segments[0].size, SIZE);
 	boot_close(&source);
+}
+
+/* Below the command line, and above what is told: bounds that boot/layout.h has. */
+static void elf_may_have_a_low_segment(void)
+{
+	static const struct {
+		uint64_t guest, size;
+		bool fits;
+	} cases[] = {
+	        {0x7000, 0x19000, true},
+	        {0x7000, 0x19001, false},
+	        {0x6fff, 0x1000, false},
+	        {0x2f000, 0x1000, false},
+	        {0x50000, 0x4fc00, true},
+	        {0x50000, 0x4fc01, false},
+	        {0x9fc00, 1, false},
+	};
+	struct image *image = elf64();
+	struct boot_source source;
+
+	HEADER1(image, HEAD, 3, 0);
+	image->segment.p_filesz = 1;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		image->segment.p_vaddr = image->segment.p_paddr = cases[i].guest;
+		image->segment.p_memsz = cases[i].size;
+		image->elf.e_entry = cases[i].guest;
+		if (!cases[i].fits) {
+			CU_ASSERT(refused(image, "below 1 MiB"));
+			continue;
+		}
+		CU_ASSERT_FATAL(opens(image, &source));
+		CU_ASSERT_EQUAL(source.segments[0].guest, cases[i].guest);
+		boot_close(&source);
+	}
 }
 
 static void version_can_be_chosen(void)
@@ -533,6 +569,7 @@ int main(void)
 	        UNIT(header_must_be_in_its_place),
 	        UNIT(unknown_requirements_are_refused),
 	        UNIT(elf_has_its_own_addresses),
+	        UNIT(elf_may_have_a_low_segment),
 	        UNIT(version_can_be_chosen),
 	        UNIT(tags_are_honoured),
 	        UNIT(tags_that_cannot_be_are_refused),
