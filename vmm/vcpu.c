@@ -155,6 +155,12 @@ void vcpu_run(struct vcpu *vcpu)
 			 * both that all threads see: vm_end() sets it, then kicks.
 			 */
 			__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+			/*
+			 * It may be that we were stopped meanwhile, by Ctrl-A z or
+			 * SIGSTOP: the guest's watchdogs must not take that for a hang.
+			 * Without a KVM clock it fails, and there is nobody to tell.
+			 */
+			ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 			if (!vcpu->index)
 				vm_interrupted(vm);
 			break;
