@@ -845,12 +845,15 @@ void find(struct find *find, const struct boot_medium *given, struct found *foun
 	if (error == -ENOEXEC)
 		error = part_follow(find, 0, medium->size);
 	best_keep(&best, found, error);
-	/* A hybrid has both; what is on the whole of it says more. */
-	if (error == -ENOEXEC || error == -ENOMSG || error == -ENODEV) {
+	/*
+	 * A hybrid has both; what is on the whole of it says more. What is not right there
+	 * may be left of what the disk was before it had partitions.
+	 */
+	if (error) {
 		cd = find->volume.type == &volume_iso9660;
 		count = partitions_read(medium, partitions);
 		if (count < 0)
-			best.error = count;
+			best_keep(&best, found, count);
 		error = parts_follow(find, &best, partitions, count);
 		if (error && cd) {
 			count = boot_images_read(medium, partitions);

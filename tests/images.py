@@ -422,6 +422,8 @@ def samples(directory, kernel=KERNEL):
     return {
         'fat.img': bytes(fat_sample(kernel).data),
         'mbr.img': disk,
+        # What is left of the file system that was there before the partitions.
+        'leftover.img': patched(disk, (1024 + 56, b'\x53\xef')),
         'gpt.img': gpt(64, bytes(esp_sample(kernel).data)),
         'iso.iso': bytes(iso_sample(kernel).data),
         'plain.iso': bytes(iso_sample(kernel, rock_ridge=False).data),
