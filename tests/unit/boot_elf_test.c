@@ -58,17 +58,7 @@ static void segment_add(struct elf *elf, uint64_t guest, uint64_t size)
 static struct elf plain(void)
 {
 	struct elf elf = {
-	        .header =
-	                {
-	                        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3,
-	                                ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-	                        .e_type = ET_EXEC,
-	                        .e_machine = EM_X86_64,
-	                        .e_version = EV_CURRENT,
-	                        .e_entry = BASE,
-	                        .e_phoff = sizeof(Elf64_Ehdr),
-	                        .e_phentsize = sizeof(Elf64_Phdr),
-	                },
+	        .header = elf64_header(BASE, 0),
 	};
 
 	segment_add(&elf, BASE, TEXT_SIZE);

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -49,6 +50,51 @@ static inline bool image_refused(const void *data, size_t size, const char *part
 	if (!error)
 		boot_close(&source);
 	return said_exactly(&said, part) && error < 0 && !source.kernel_path;
+}
+
+/* The least bzImage that is accepted: fields by their offsets in boot.rst. */
+enum { LEAST_BZIMAGE = 2048 };
+
+static inline void least_bzimage(
+        unsigned char image[LEAST_BZIMAGE], uint32_t cmdline_size)
+{
+	const struct {
+		unsigned offset;
+		uint32_t value;
+		unsigned size;
+	} fields[] = {
+	        {0x1f1, 1, 1},            /* setup_sects */
+	        {0x1f4, 0x40, 4},         /* syssize */
+	        {0x1fe, 0xaa55, 2},       /* boot_flag */
+	        {0x202, 0x53726448, 4},   /* "HdrS" */
+	        {0x206, 0x20c, 2},        /* version */
+	        {0x211, 1, 1},            /* LOADED_HIGH */
+	        {0x22c, 0x7fffffff, 4},   /* initrd_addr_max */
+	        {0x236, 1, 2},            /* XLF_KERNEL_64 */
+	        {0x238, cmdline_size, 4}, /* cmdline_size */
+	        {0x25a, 0x10, 4},         /* pref_address: 1 MiB */
+	        {0x260, 0x1000, 4},       /* init_size */
+	};
+
+	memset(image, 0, LEAST_BZIMAGE);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		memcpy(image + fields[i].offset, &fields[i].value, fields[i].size);
+}
+
+/* The header of an x86-64 program, whose program headers follow it at once. */
+static inline Elf64_Ehdr elf64_header(uint64_t entry, uint16_t segments)
+{
+	return (Elf64_Ehdr){
+	        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+	                EV_CURRENT},
+	        .e_type = ET_EXEC,
+	        .e_machine = EM_X86_64,
+	        .e_version = EV_CURRENT,
+	        .e_entry = entry,
+	        .e_phoff = sizeof(Elf64_Ehdr),
+	        .e_phentsize = sizeof(Elf64_Phdr),
+	        .e_phnum = segments,
+	};
 }
 
 /* RAM of `mib` MiB as x86 has it, and what the guest is told of it. */

@@ -30,30 +30,11 @@ static void file_write(const char *name, const void *data, size_t size)
 	close(fd);
 }
 
-/* The least bzImage that is accepted: fields by their offsets in boot.rst. */
 static void kernel_write(const char *name)
 {
-	static const struct {
-		unsigned offset;
-		uint32_t value;
-		unsigned size;
-	} fields[] = {
-	        {0x1f1, 1, 1},          /* setup_sects */
-	        {0x1f4, 0x40, 4},       /* syssize */
-	        {0x1fe, 0xaa55, 2},     /* boot_flag */
-	        {0x202, 0x53726448, 4}, /* "HdrS" */
-	        {0x206, 0x20c, 2},      /* version */
-	        {0x211, 1, 1},          /* LOADED_HIGH */
-	        {0x22c, 0x7fffffff, 4}, /* initrd_addr_max */
-	        {0x236, 1, 2},          /* XLF_KERNEL_64 */
-	        {0x238, 255, 4},        /* cmdline_size */
-	        {0x25a, 0x10, 4},       /* pref_address: 1 MiB */
-	        {0x260, 0x1000, 4},     /* init_size */
-	};
-	unsigned char image[2048] = {0};
+	unsigned char image[LEAST_BZIMAGE];
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		memcpy(image + fields[i].offset, &fields[i].value, fields[i].size);
+	least_bzimage(image, 255);
 	file_write(name, image, sizeof(image));
 }
 

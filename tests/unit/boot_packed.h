@@ -35,13 +35,7 @@ static inline void vmlinux_fill(unsigned char *data, unsigned seed)
 		Elf64_Nhdr salt;
 		char name[8], text[8];
 	} start = {
-	        .header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
-	                .e_type = ET_EXEC,
-	                .e_machine = EM_X86_64,
-	                .e_entry = 0x1000000,
-	                .e_phoff = sizeof(Elf64_Ehdr),
-	                .e_phentsize = sizeof(Elf64_Phdr),
-	                .e_phnum = 2},
+	        .header = elf64_header(0x1000000, 2),
 	        .load = {.p_type = PT_LOAD,
 	                .p_offset = TEXT,
 	                .p_vaddr = 0xffffffff81000000,

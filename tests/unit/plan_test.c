@@ -11,34 +11,7 @@
 #define UNTRACED " initcall_blacklist=ftrace_check_for_weak_functions"
 #define FIRST    " virtio_mmio.device=4K@0xd0000000:16"
 
-enum { CMDLINE_SIZE = 255 }; /* what the kernel below takes */
-
-/* The least bzImage that is accepted: fields by their offsets in boot.rst. */
-static int kernel_file(char *path)
-{
-	static const struct {
-		unsigned offset;
-		uint32_t value;
-		unsigned size;
-	} fields[] = {
-	        {0x1f1, 1, 1},            /* setup_sects */
-	        {0x1f4, 0x40, 4},         /* syssize */
-	        {0x1fe, 0xaa55, 2},       /* boot_flag */
-	        {0x202, 0x53726448, 4},   /* "HdrS" */
-	        {0x206, 0x20c, 2},        /* version */
-	        {0x211, 1, 1},            /* LOADED_HIGH */
-	        {0x22c, 0x7fffffff, 4},   /* initrd_addr_max */
-	        {0x236, 1, 2},            /* XLF_KERNEL_64 */
-	        {0x238, CMDLINE_SIZE, 4}, /* cmdline_size */
-	        {0x25a, 0x10, 4},         /* pref_address: 1 MiB */
-	        {0x260, 0x1000, 4},       /* init_size */
-	};
-	unsigned char image[2048] = {0};
-
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		memcpy(image + fields[i].offset, &fields[i].value, fields[i].size);
-	return image_file(image, sizeof(image), path);
-}
+enum { CMDLINE_SIZE = 255 }; /* what the kernel takes */
 
 /* A plan for a Linux kernel, and what it was made from. */
 struct test {
@@ -50,8 +23,11 @@ struct test {
 
 static void test_begin(struct test *test)
 {
+	unsigned char kernel[LEAST_BZIMAGE];
+
+	least_bzimage(kernel, CMDLINE_SIZE);
 	*test = (struct test){0};
-	test->fd = kernel_file(test->path);
+	test->fd = image_file(kernel, sizeof(kernel), test->path);
 	config_init(&test->config);
 	test->config.image = test->path;
 }
