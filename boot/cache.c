@@ -341,6 +341,12 @@ struct entry {
 	uint64_t bytes;
 };
 
+/* What it takes on the disk, without its holes. */
+static uint64_t bytes_of(const struct stat *stat)
+{
+	return (uint64_t)stat->st_blocks * 512;
+}
+
 /* The newest first, and the names of one file together. */
 static int entry_compare(const void *left, const void *right)
 {
@@ -360,15 +366,11 @@ static void trim_entries(int dir, struct entry *entries, size_t count)
 
 	qsort(entries, count, sizeof(*entries), entry_compare);
 	for (size_t i = 0; i < count; i++) {
-		/* A disk may be: it would take the place of all, and then its own. */
-		bool too_large = entries[i].bytes > keep_bytes;
-
-		if (!too_large && (!i || entries[i].inode != entries[i - 1].inode)) {
+		if (!i || entries[i].inode != entries[i - 1].inode) {
 			files++;
 			bytes += entries[i].bytes;
 		}
-		if (too_large || files > KEEP_FILES || bytes > keep_bytes ||
-		        i >= KEEP_NAMES)
+		if (files > KEEP_FILES || bytes > keep_bytes || i >= KEEP_NAMES)
 			cache_remove(dir, entries[i].name);
 	}
 }
@@ -390,7 +392,7 @@ static void trim(int dir)
 		strcpy(entry->name, next->d_name);
 		entry->time = stat.st_mtim;
 		entry->inode = stat.st_ino;
-		entry->bytes = (uint64_t)stat.st_blocks * 512;
+		entry->bytes = bytes_of(&stat);
 		if (starts_with(entry->name, "new-")) {
 			if (time(NULL) - stat.st_mtim.tv_sec > ABANDONED_S)
 				cache_remove(dir, entry->name);
@@ -492,7 +494,10 @@ void cache_publish(
         int dir, int fd, const char *temporary, const char *content, const char *file)
 {
 	struct names names = {temporary, content, file};
+	struct stat stat;
 
-	if (cache_background(dir, fd, publish, &names) < 0)
+	/* A disk that is larger than all together would take the others' place, and its own. */
+	if (fstat(fd, &stat) < 0 || bytes_of(&stat) > keep_bytes ||
+	        cache_background(dir, fd, publish, &names) < 0)
 		cache_remove(dir, temporary);
 }
