@@ -1,6 +1,7 @@
 /*
- * The compressed kernel in a bzImage, or an initrd, unpacked: the part that reads what an attacker may
- * have written, for unpack.c to run in a process that can do nothing else.
+ * The compressed kernel in a bzImage, an initrd, or the disk in an archive, unpacked: the
+ * part that reads what an attacker may have written, for unpack.c to run in a process that
+ * can do nothing else.
  */
 #pragma once
 

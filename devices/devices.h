@@ -34,5 +34,5 @@ struct device *pci_create(struct device_host *host);
 struct device *pvpanic_create(struct device_host *host);
 /* guests/README.md: window of 4 bytes, a unikernel's texts for `console`. */
 struct device *text_create(struct device_host *host, struct console *console);
-/* Windows: 0 its status (4 bytes), 1 a mark; QEMU's: 2 isa-debug-exit (2), 3 PM1 control (2). */
+/* Windows: 0 its status (4 bytes), 1 a mark; QEMU's: 2 isa-debug-exit, 3 PM1 control (2). */
 struct device *exit_create(struct device_host *host);

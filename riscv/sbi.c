@@ -1,7 +1,8 @@
 /*
  * SBI calls that KVM hands on (RISC-V Supervisor Binary Interface Specification 2.0):
  * the debug console (chapter 12), the legacy console (5.2, 5.3), and whether there are
- * extensions that KVM knows nothing of (4.4). Everything else KVM answers itself, or ends the VM with (system reset: vcpu.c).
+ * extensions that KVM knows nothing of (4.4). Everything else KVM answers itself, or ends the
+ * VM with (system reset: vcpu.c).
  */
 
 #include <errno.h>

@@ -47,7 +47,7 @@ extern const struct arch_layout arch_layout;
 /* Fills plan->regions, the map that the guest will see, and plan->hole. */
 void arch_regions(struct plan *plan);
 
-/* Whether this host's KVM can run what is planned; -ENOTSUP (logged), overridden by --force. */
+/* Whether this host's KVM can run what is planned; -ENOTSUP (logged), unless --force. */
 int arch_check_host(const struct plan *plan);
 /* The same of an image with `needs`, without a word. */
 bool arch_host_runs(const struct boot_needs *needs);

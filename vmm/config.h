@@ -99,7 +99,7 @@ struct config {
 	enum config_console console;
 	bool rng;
 	enum config_transport transport; /* --transport */
-	bool no_defaults; /* --no-default-args: the monitor adds nothing to the command line */
+	bool no_defaults;  /* --no-default-args: nothing is added to the command line */
 	bool force;        /* --force: try what this host's KVM is known not to run */
 	bool restart;      /* --on-reboot restart */
 	uint64_t grace_ns; /* --grace */

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
 {
 	if (open_streams() < 0)
 		return 1;
-	/* One that is ignored stays so, signal(7), and then no child's end can be waited for. */
+	/* What is ignored stays so, and then no child's end can be waited for: signal(7). */
 	signal(SIGCHLD, SIG_DFL);
 	return cli_main(argc, argv);
 }
