@@ -234,7 +234,7 @@ static int config_follow(
 
 	start_over(found);
 	snprintf(found->config, sizeof(found->config), "%s", path);
-	find->menu.initrd_count = 0;
+	find->menu.initrd_count = find->menu.partition = 0;
 	find->menu.kernel[0] = find->menu.cmdline[0] = '\0';
 	error = text_read(find, node, &size);
 	if (!error && read == menu_syslinux)
@@ -771,6 +771,9 @@ static int elsewhere_take(
 
 	find->menu = find->missing.menu;
 	for (int i = 0; error && i < count; i++) {
+		if (find->menu.partition &&
+		        find->menu.partition != partitions[i].number)
+			continue;
 		error = volume_open(&find->volume, find->medium, partitions[i].start,
 		        partitions[i].size);
 		if (error)
@@ -857,7 +860,7 @@ void find(struct find *find, const struct boot_medium *given, struct found *foun
 		error = parts_follow(find, &best, partitions, count);
 		if (error && cd) {
 			count = boot_images_read(medium, partitions);
-			partitions[count++] = (struct partition){0, medium->size};
+			partitions[count++] = (struct partition){0, medium->size, 0};
 			error = parts_follow(find, &best, partitions, count);
 		}
 		found->readonly |= cd;

@@ -52,6 +52,7 @@ struct menu {
 	char kernel[VOLUME_PATH];
 	char initrds[BOOT_FILES_INITRDS][VOLUME_PATH];
 	unsigned initrd_count;
+	unsigned partition; /* where they are, by its number; 0: it does not say */
 	char cmdline[BOOT_CMDLINE_MAX];
 };
 
@@ -133,6 +134,7 @@ const char *menu_include(const char *line, bool configs, size_t *size);
  */
 struct partition {
 	uint64_t start, size;
+	unsigned number; /* as in /dev/vda1; 0: none */
 };
 int partitions_read(
         const struct boot_medium *medium, struct partition partitions[FIND_PARTITIONS]);

@@ -470,10 +470,25 @@ static bool cmdline_add(struct menu *menu, const char *word)
 	               size ? " " : "", quote, word, quote) < limit - size;
 }
 
+/* Of "(hd0,gpt2)/x", or where $root is such; 0: none is named. */
+static unsigned partition_of(struct grub *grub, const char *path)
+{
+	const char *device =
+	        *path == '(' ? path + 1 : variable_value(grub, "root", strlen("root"));
+
+	device += strcspn(device, ",)");
+	if (*device == ',')
+		device += 1 + strspn(device + 1, "abcdefghijklmnopqrstuvwxyz");
+	return (unsigned)strtoul(device, NULL, 10);
+}
+
 static void kernel_take(struct grub *grub)
 {
 	struct menu *menu = grub->menu;
-	const char *path = grub->word_count > 1 ? without_device(grub->words[1]) : "";
+	const char *word = grub->word_count > 1 ? grub->words[1] : "",
+	           *path = without_device(word);
+
+	menu->partition = partition_of(grub, word);
 
 	menu->initrd_count = 0;
 	menu->cmdline[0] = '\0';

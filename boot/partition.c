@@ -31,7 +31,8 @@ struct table {
 	unsigned count;
 };
 
-static void partition_add(struct table *table, uint64_t first, uint64_t sectors)
+static void partition_add(
+        struct table *table, unsigned number, uint64_t first, uint64_t sectors)
 {
 	uint64_t limit = table->medium->size / SECTOR;
 
@@ -39,7 +40,7 @@ static void partition_add(struct table *table, uint64_t first, uint64_t sectors)
 	        table->count == FIND_PARTITIONS)
 		return;
 	table->partitions[table->count++] =
-	        (struct partition){first * SECTOR, sectors * SECTOR};
+	        (struct partition){first * SECTOR, sectors * SECTOR, number};
 }
 
 static bool is_extended(unsigned kind)
@@ -66,7 +67,8 @@ static void logical_read(struct table *table, uint64_t start)
 		if (!sector_read(table->medium, at, sector) ||
 		        read_le16(sector + 510) != 0xaa55)
 			return;
-		partition_add(table, at + read_le32(entry + 8), read_le32(entry + 12));
+		partition_add(table, MBR_ENTRIES + 1 + i, at + read_le32(entry + 8),
+		        read_le32(entry + 12));
 		entry += MBR_ENTRY;
 		if (!is_extended(entry[4]))
 			return;
@@ -143,7 +145,7 @@ static bool gpt_read(struct table *table)
 		first = read_le64(entry + 32);
 		last = read_le64(entry + 40);
 		if (memcmp(entry, unused, sizeof(unused)) != 0 && last >= first)
-			partition_add(table, first, last - first + 1);
+			partition_add(table, i + 1, first, last - first + 1);
 	}
 	return true;
 }
@@ -181,8 +183,8 @@ int partitions_read(
 		if (is_extended(entry[4]))
 			logical_read(&table, read_le32(entry + 8));
 		else if (entry[4])
-			partition_add(
-			        &table, read_le32(entry + 8), read_le32(entry + 12));
+			partition_add(&table, i + 1, read_le32(entry + 8),
+			        read_le32(entry + 12));
 	}
 	return (int)table.count;
 }
@@ -223,7 +225,7 @@ int boot_images_read(
 		else if (entry[0] == CD_BOOTABLE && platform == CD_EFI &&
 		         first < medium->size / SECTOR)
 			/* Its own size has 16 bits, and says little. */
-			partition_add(&table, first, medium->size / SECTOR - first);
+			partition_add(&table, 0, first, medium->size / SECTOR - first);
 	}
 	return (int)table.count;
 }

@@ -419,6 +419,9 @@ def disk_of(fat):
 def samples(directory, kernel=KERNEL):
     files = {'kernel': kernel, 'initrd.img': INITRD}
     disk = disk_of(fat_sample(kernel))
+    slots = Fat({})
+    slots.directory('grub', {'grub.cfg': b'for s in 2 3; do set root=hd0,msdos$s; done\nmenuentry a {\n'
+                             b'  linux /kernel quiet\n  initrd /initrd.img\n}\n'})
     return {
         'fat.img': bytes(fat_sample(kernel).data),
         'mbr.img': disk,
@@ -471,6 +474,9 @@ def samples(directory, kernel=KERNEL):
         # The configuration stands on another partition than what it names.
         'search.raw': mbr((0xc, 64, bytes(Fat({'syslinux.cfg': SYSLINUX}).data)), (0x83, 6000, ext4(directory, files))),
         'boot-image.iso': boot_image(kernel),
+        # As RAUC has it: the partition is named.
+        'slot.raw': mbr((0xc, 64, bytes(slots.data)), (0x83, 6000, ext4(directory, {'kernel': b'old', 'initrd.img': b'old'})),
+                        (0x83, 7000, ext4(directory, files))),
         'source.iso': bytes(Iso({'grub/grub.cfg': b'if [ -f $prefix/x.cfg ]; then source $prefix/x.cfg; else linux /decoy; fi\n',
                                  'grub/x.cfg': GRUB, **files}).data),
         'backup.img': gpt(64, bytes(esp_sample(kernel).data), backup=True),
