@@ -22,7 +22,7 @@ time_of() {
 			grep -q "^web: up" console && took=$(($(now) - start)) && break
 			usleep 10000
 		done
-		[ $took = 0 ] || timeout 120 wget -q -O page "http://127.0.0.1:$port/" 2>/dev/null || took=0
+		[ $took = 0 ] || timeout 20 wget -q -O page "http://127.0.0.1:$port/" 2>/dev/null || took=0
 		kill -KILL "$pid" 2>/dev/null
 		end_guest
 		port=$((port + 1))
