@@ -16,8 +16,7 @@ struct virtio_mmio {
 	struct device device;
 	struct virtio *virtio;
 	unsigned gsi;
-	unsigned
-	        taken; /* by which view a driver found it; counted from 1, 0: by none yet */
+	unsigned taken; /* the view by which a driver found it, from 1; 0: none yet */
 };
 
 /* 4.2.3.1.1: a driver leaves a device with ID 0 alone, without a word. */

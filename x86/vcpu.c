@@ -136,29 +136,6 @@ static void long_mode(struct kvm_sregs *sregs)
 	sregs->efer = EFER_LME | EFER_LMA;
 }
 
-/*
- * Linux, Documentation/arch/x86/boot.rst, "64-bit boot protocol": paging on, identity
- * mapped; CS is selector 0x10, DS, ES and SS are 0x18; rsi = boot_params.
- */
-int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image)
-{
-	struct kvm_segment code = flat_segment(0x10, SEGMENT_CODE),
-	                   data = flat_segment(0x18, SEGMENT_DATA);
-
-	code.db = 0;
-	code.l = 1;
-	if (write_boot_gdt(&vcpu->vm->memory, &code, &data) < 0 ||
-	        write_page_tables(&vcpu->vm->memory) < 0)
-		return log_error(-ENOMEM, "--mem: too little for the boot page tables");
-	return vcpu_enter(vcpu, code, data, long_mode,
-	        &(struct kvm_regs){
-	                .rip = image->entry,
-	                .rsi = image->info,
-	                .rsp = LAYOUT_STACK,
-	                .rflags = RFLAGS_FIXED,
-	        });
-}
-
 static void protected_mode_with_gdt(struct kvm_sregs *sregs)
 {
 	boot_gdt(sregs);
@@ -166,23 +143,42 @@ static void protected_mode_with_gdt(struct kvm_sregs *sregs)
 }
 
 /*
- * The same, "32-bit boot protocol": as above, without paging; esi = boot_params, and ebp,
- * edi and ebx are zero.
+ * Linux, Documentation/arch/x86/boot.rst: CS is selector 0x10, DS, ES and SS are 0x18;
+ * rsi = boot_params, and rbp, rdi and rbx are zero.
  */
-int vcpu_enter_linux32(struct vcpu *vcpu, const struct boot_image *image)
+static int enter_linux(struct vcpu *vcpu, const struct boot_image *image,
+        struct kvm_segment code, void (*mode)(struct kvm_sregs *sregs))
 {
-	struct kvm_segment code = flat_segment(0x10, SEGMENT_CODE),
-	                   data = flat_segment(0x18, SEGMENT_DATA);
+	struct kvm_segment data = flat_segment(0x18, SEGMENT_DATA);
 
 	if (write_boot_gdt(&vcpu->vm->memory, &code, &data) < 0)
 		return log_error(-ENOMEM, "--mem: too little for the boot GDT");
-	return vcpu_enter(vcpu, code, data, protected_mode_with_gdt,
+	return vcpu_enter(vcpu, code, data, mode,
 	        &(struct kvm_regs){
 	                .rip = image->entry,
 	                .rsi = image->info,
 	                .rsp = LAYOUT_STACK,
 	                .rflags = RFLAGS_FIXED,
 	        });
+}
+
+/* "64-bit boot protocol": paging on, identity mapped. */
+int vcpu_enter_linux64(struct vcpu *vcpu, const struct boot_image *image)
+{
+	struct kvm_segment code = flat_segment(0x10, SEGMENT_CODE);
+
+	code.db = 0;
+	code.l = 1;
+	if (write_page_tables(&vcpu->vm->memory) < 0)
+		return log_error(-ENOMEM, "--mem: too little for the boot page tables");
+	return enter_linux(vcpu, image, code, long_mode);
+}
+
+/* "32-bit boot protocol": without paging. */
+int vcpu_enter_linux32(struct vcpu *vcpu, const struct boot_image *image)
+{
+	return enter_linux(
+	        vcpu, image, flat_segment(0x10, SEGMENT_CODE), protected_mode_with_gdt);
 }
 
 static void dump_code(struct vcpu *vcpu, uint64_t rip)
